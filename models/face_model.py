@@ -1,0 +1,174 @@
+"""The morphable face model: shape (Eq. 1), diffuse and specular albedo (Eq. 2), and vertex normals."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from models.landmarks import LANDMARK_COUNT
+from models.segments import SEGMENT_INDEX
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw plausible people, for face models that know; lengths may be zero.
+
+    `action_coefficients` turns activations of named facial actions (0 to 1) into expression coefficients;
+    `albedo_bank` holds albedo coefficients of plausible skins and `hair_rgb` the linear hair colour of each.
+    """
+
+    action_names: tuple[str, ...] = ()
+    action_coefficients: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    albedo_bank: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    hair_rgb: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 3), np.float32))
+
+
+@dataclass(frozen=True)
+class FaceModelArrays:
+    """The numbers of a face model, whatever its source.
+
+    Geometry in mm, x right (the person's left), y up, z to the viewer; the origin is the mean of the five alignment
+    points of the mean face. Bases are rescaled: already multiplied by the standard deviation of their mode.
+    Albedos are linear RGB in 0..1. `mouth_triangles` close the gap between the lips (red area of Fig. 1c); they are
+    not part of `triangles`, which are counter-clockwise seen from outside.
+    """
+
+    source: str
+    mean_shape: NDArray[np.float32]  # (V, 3)
+    shape_basis: NDArray[np.float32]  # (I, V, 3)
+    expression_basis: NDArray[np.float32]  # (E, V, 3)
+    mean_diffuse: NDArray[np.float32]  # (V, 3)
+    diffuse_basis: NDArray[np.float32]  # (A, V, 3)
+    mean_specular: NDArray[np.float32]  # (V, 3)
+    specular_basis: NDArray[np.float32]  # (A, V, 3)
+    triangles: NDArray[np.int32]  # (F, 3)
+    mouth_triangles: NDArray[np.int32]  # (M, 3)
+    landmark_vertices: NDArray[np.int32]  # (68,)
+    uv: NDArray[np.float32]  # (V, 2), 0..1, v up
+    regions: NDArray[np.uint8]  # (V,), number in models.segments.SEGMENTS
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not belong together; a wrong topology would give a plausible wrong picture."""
+        vertex_count = len(self.mean_shape)
+        per_vertex = {
+            "mean_shape": self.mean_shape,
+            "mean_diffuse": self.mean_diffuse,
+            "mean_specular": self.mean_specular,
+            "uv": self.uv,
+            "regions": self.regions,
+            "shape_basis": self.shape_basis[0],
+            "expression_basis": self.expression_basis[0],
+            "diffuse_basis": self.diffuse_basis[0],
+            "specular_basis": self.specular_basis[0],
+        }
+        for name, array in per_vertex.items():
+            if len(array) != vertex_count:
+                raise ValueError(f"face model: {name} has {len(array)} vertices, mean_shape has {vertex_count}")
+        if len(self.diffuse_basis) != len(self.specular_basis):
+            raise ValueError(
+                f"face model: {len(self.diffuse_basis)} diffuse and {len(self.specular_basis)} specular modes;"
+                " one coefficient vector drives both, so the numbers must agree"
+            )
+        if len(self.landmark_vertices) != LANDMARK_COUNT:
+            raise ValueError(f"face model: expected {LANDMARK_COUNT} landmarks, got {len(self.landmark_vertices)}")
+        for name, indices in (
+            ("triangles", self.triangles),
+            ("mouth_triangles", self.mouth_triangles),
+            ("landmark_vertices", self.landmark_vertices),
+        ):
+            if indices.min() < 0 or indices.max() >= vertex_count:
+                raise ValueError(f"face model: {name} points outside the {vertex_count} vertices")
+        for name, array in per_vertex.items():
+            if not np.isfinite(array).all():
+                raise ValueError(f"face model: {name} contains NaN or infinity")
+
+
+class Albedos(NamedTuple):
+    """Linear RGB per vertex."""
+
+    diffuse: Float[Tensor, "B V 3"]
+    specular: Float[Tensor, "B V 3"]
+
+
+class FaceModel(nn.Module):
+    """A morphable face model as buffers, so that it moves between devices with the network."""
+
+    mean_shape: Tensor
+    shape_basis: Tensor
+    expression_basis: Tensor
+    mean_diffuse: Tensor
+    diffuse_basis: Tensor
+    mean_specular: Tensor
+    specular_basis: Tensor
+    triangles: Tensor
+    mouth_triangles: Tensor
+    landmark_vertices: Tensor
+    regions: Tensor
+
+    def __init__(self, arrays: FaceModelArrays) -> None:
+        super().__init__()
+        self.arrays = arrays
+        for name in ("mean_shape", "mean_diffuse", "mean_specular"):
+            self.register_buffer(name, torch.from_numpy(getattr(arrays, name)))
+        for name in ("shape_basis", "expression_basis", "diffuse_basis", "specular_basis"):
+            basis = getattr(arrays, name)
+            self.register_buffer(name, torch.from_numpy(basis.reshape(len(basis), -1)))  # (modes, 3V)
+        for name in ("triangles", "mouth_triangles", "landmark_vertices"):
+            self.register_buffer(name, torch.from_numpy(getattr(arrays, name)).to(torch.int32))
+        self.register_buffer("regions", torch.from_numpy(arrays.regions))
+
+    @property
+    def shape_size(self) -> int:
+        """Number of identity coefficients."""
+        return len(self.shape_basis)
+
+    @property
+    def expression_size(self) -> int:
+        """Number of expression coefficients."""
+        return len(self.expression_basis)
+
+    @property
+    def albedo_size(self) -> int:
+        """Number of albedo coefficients."""
+        return len(self.diffuse_basis)
+
+    def vertices(self, shape: Float[Tensor, "B I"], expression: Float[Tensor, "B E"]) -> Float[Tensor, "B V 3"]:
+        """Vertices in mm: mean plus identity plus expression (Eq. 1)."""
+        offsets = shape @ self.shape_basis + expression @ self.expression_basis
+        return self.mean_shape + offsets.unflatten(-1, (-1, 3))
+
+    def albedos(self, albedo: Float[Tensor, "B A"]) -> Albedos:
+        """Diffuse and specular albedo from one coefficient vector, linear RGB (Eq. 2).
+
+        Deviation: Eq. 2 applies the exponent 1/2.2 to the sum of both albedos. Eqs. 4 and 5 shade them separately,
+        and light adds up linearly, so the albedos stay linear and the gamma comes once, after shading
+        (`models.light.srgb_from_linear`). Negative albedos, which a linear model can produce, are not clamped here;
+        shading clamps what it shows.
+        """
+        diffuse = self.mean_diffuse + (albedo @ self.diffuse_basis).unflatten(-1, (-1, 3))
+        specular = self.mean_specular + (albedo @ self.specular_basis).unflatten(-1, (-1, 3))
+        return Albedos(diffuse, specular)
+
+    def landmarks(self, vertices: Float[Tensor, "B V C"]) -> Float[Tensor, "B 68 C"]:
+        """The 68 landmark vertices, in whatever frame the vertices are."""
+        return vertices[:, self.landmark_vertices.long()]
+
+    def region_mask(self, *names: str) -> Tensor:
+        """Boolean (V,): whether a vertex belongs to one of the named segments."""
+        wanted = torch.tensor([SEGMENT_INDEX[name] for name in names], device=self.regions.device)
+        return torch.isin(self.regions.long(), wanted)
+
+
+def vertex_normals(vertices: Float[Tensor, "B V 3"], triangles: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
+    """Unit normals, each the area-weighted mean over the triangles around a vertex; zero where there is none."""
+    corners = [vertices[:, triangles[:, corner].long()] for corner in range(3)]
+    normals_of_triangles = torch.linalg.cross(corners[1] - corners[0], corners[2] - corners[0])
+    normals = torch.zeros_like(vertices)
+    for corner in range(3):
+        normals = normals.index_add(1, triangles[:, corner].long(), normals_of_triangles)
+    return nn.functional.normalize(normals, dim=-1)

@@ -1,0 +1,84 @@
+"""Light on skin: spherical harmonics for the diffuse part (Eq. 4), Blinn–Phong for the specular part (Eq. 5), and gamma."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+GAMMA = 2.2  # Eq. 2
+_SMALLEST_COSINE = 1.0e-6  # keeps the logarithm in Eq. 5's power finite; 1e-6 to a power above 1 is black anyway
+
+
+def sh_basis(normals: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 9"]:
+    """The nine real orthonormal spherical harmonics of bands 0, 1, 2 at unit directions (the functions of Eq. 4)."""
+    x, y, z = normals.unbind(dim=-1)
+    c0 = 0.5 / math.sqrt(math.pi)
+    c1 = math.sqrt(3 / (4 * math.pi))
+    c2 = math.sqrt(15 / (4 * math.pi))
+    c3 = math.sqrt(5 / (16 * math.pi))
+    functions = [
+        torch.full_like(x, c0),
+        c1 * y,
+        c1 * z,
+        c1 * x,
+        c2 * x * y,
+        c2 * y * z,
+        c3 * (3 * z * z - 1),
+        c2 * x * z,
+        0.5 * c2 * (x * x - y * y),
+    ]
+    return torch.stack(functions, dim=-1)
+
+
+def diffuse_shading(
+    diffuse_albedo: Float[Tensor, "B V 3"],
+    normals: Float[Tensor, "B V 3"],
+    sh_coefficients: Float[Tensor, "B 9 3"],
+) -> Float[Tensor, "B V 3"]:
+    """Lit diffuse colour, linear RGB: albedo times the irradiance of the harmonics (Eq. 4).
+
+    Deviation: negative light and negative albedo, both possible in linear models, are clamped to zero.
+    """
+    irradiance = sh_basis(normals) @ sh_coefficients
+    return diffuse_albedo.clamp(min=0) * irradiance.clamp(min=0)
+
+
+def specular_shading(
+    specular_albedo: Float[Tensor, "B V 3"],
+    normals: Float[Tensor, "B V 3"],
+    points: Float[Tensor, "B V 3"],
+    light_position: Float[Tensor, "B 3"],
+    camera_position: tuple[float, float, float],
+    shininess: Float[Tensor, "B 1"],
+) -> Float[Tensor, "B V 3"]:
+    """Lit specular colour of one point light, linear RGB: Blinn–Phong (Eq. 5). Points and positions in mm, camera frame.
+
+    Deviation: the cosine is clamped at zero before the power, and a vertex turned away from the light gets no
+    highlight; as printed, a negative cosine to a real power is NaN.
+    """
+    incoming = normalize(points - light_position[:, None], dim=-1)  # v_in: from the light to the vertex
+    outgoing = normalize(points.new_tensor(camera_position) - points, dim=-1)  # v_out: from the vertex to the camera
+    half_way = normalize(outgoing - incoming, dim=-1)
+    cosine = (half_way * normals).sum(dim=-1, keepdim=True)
+    lit = (cosine > _SMALLEST_COSINE) & ((-incoming * normals).sum(dim=-1, keepdim=True) > 0)
+    power = torch.exp(shininess[:, None] * torch.log(cosine.clamp(min=_SMALLEST_COSINE)))
+    return specular_albedo.clamp(min=0) * torch.where(lit, power, torch.zeros_like(power))
+
+
+def srgb_from_linear(linear: Tensor) -> Tensor:
+    """Picture values in 0..1 from linear light: clamp, then the exponent 1/2.2 of Eq. 2.
+
+    Deviation: the exponent acts on shaded light instead of on the albedo (see `FaceModel.albedos`). Below 1/255 squared
+    the curve is linear, because the slope of the power is infinite at zero.
+    """
+    knee = (1.0 / 255.0) ** GAMMA
+    bright = linear.clamp(min=knee, max=1.0) ** (1 / GAMMA)
+    dark = linear.clamp(min=0.0) * (knee ** (1 / GAMMA) / knee)
+    return torch.where(linear > knee, bright, dark)
+
+
+def linear_from_srgb(srgb: Tensor) -> Tensor:
+    """Linear light from picture values in 0..1: the inverse of `srgb_from_linear` above its linear foot."""
+    return srgb.clamp(min=0.0, max=1.0) ** GAMMA

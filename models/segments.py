@@ -1,0 +1,18 @@
+"""Names and numbers of the picture segments; the segmentation masks, the face model's regions and the labels share them."""
+
+SEGMENTS: tuple[str, ...] = (
+    "background",
+    "skin",
+    "brows",
+    "eyes",
+    "nose",
+    "lips",
+    "inner_mouth",
+    "hair",
+    "glasses",
+    "hat",
+)
+SEGMENT_INDEX: dict[str, int] = {name: index for index, name in enumerate(SEGMENTS)}
+
+# I_face of Eq. 8: where the photograph shows the face surface that the face model renders.
+FACE_SEGMENTS: tuple[str, ...] = ("skin", "brows", "eyes", "nose", "lips")

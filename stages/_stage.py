@@ -1,0 +1,28 @@
+"""What every stage shares: flags from a function's signature, and an end when DVC ends."""
+
+import ctypes
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+PathFlag = Annotated[Path, typer.Option()]
+TextFlag = Annotated[str, typer.Option()]
+
+_PR_SET_PDEATHSIG = 1
+
+
+def run_stage(stage: Callable[..., None]) -> None:
+    """Run `stage` with its keyword arguments taken from the command line; the first line of its docstring is the help.
+
+    When `dvc` is killed, its child would live on, write beside the next run and mix both: on Linux the
+    kernel ends it with its parent (`dvc.yaml` starts stages with `exec`, so that the parent is DVC).
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(stage)
+    app()
