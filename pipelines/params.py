@@ -220,6 +220,7 @@ class TrackParams(Section):
     """MLflow."""
 
     experiment: Annotated[str, Field(min_length=1)]
+    largest_artifact_mb: Positive
 
 
 class Params(Section):
