@@ -1,7 +1,7 @@
 """Every section of `params.yaml`, typed and bounded; units and origins stand beside the values there.
 
-The sections live here and not beside the code they steer, because this module imports nothing heavy: a misspelt key must
-fail in the first second, before torch is loaded. No value has a default in code.
+The sections live here and not beside the code they steer, because this module imports nothing heavy: a misspelt key
+must fail in the first second, before torch is loaded. No value has a default in code.
 """
 
 from typing import Annotated, Literal
@@ -169,8 +169,20 @@ class TrainParams(Section):
 
 
 class TwinParams(Section):
-    """Size and nuisance of the embedded benchmark twins."""
+    """What the embedded benchmark twins add to the face model, and their pictures' size."""
 
+    detail_mm: NonNegative
+    scan_noise_mm: NonNegative
+    hole_fraction: Annotated[float, Field(ge=0, lt=0.5)]
+    size: Annotated[int, Field(ge=128, le=2048)]
+
+
+class BenchmarksParams(Section):
+    """Folder of each real data set, or `twin` for its embedded twin; how much of them the tables use."""
+
+    micc: str
+    facescape: str
+    aflw2000: str
     micc_subjects: Count
     micc_frames: Count
     facescape_subjects: Annotated[int, Field(ge=2)]
@@ -178,26 +190,16 @@ class TwinParams(Section):
     facescape_ablation_subjects: Annotated[int, Field(ge=2)]
     facescape_ablation_expressions: Annotated[int, Field(ge=1, le=20)]
     aflw2000_photographs: Count
-    detail_mm: NonNegative
-    scan_noise_mm: NonNegative
-    hole_fraction: Fraction
-    size: Annotated[int, Field(ge=128, le=2048)]
     seed: int
-
-
-class BenchmarksParams(Section):
-    """Folder of each real data set, or `twin` for its embedded twin."""
-
-    micc: str
-    facescape: str
-    aflw2000: str
+    workers: Count
     twin: TwinParams
 
 
 class PredictParams(Section):
-    """Inference of the regressor on the benchmarks."""
+    """Inference of the regressor on the benchmarks, and the pose of the mean face."""
 
     batch_size: Count
+    pose_iterations: Count
 
 
 class EvaluateParams(Section):
@@ -206,6 +208,7 @@ class EvaluateParams(Section):
     protocol: str
     crop_radius_mm: Positive
     iterations: Count
+    kept_fraction: Annotated[float, Field(gt=0.5, le=1)]
     statistic: Literal["mean", "rmse"]
     direction: Literal["scan_to_mesh", "mesh_to_scan"]
 
@@ -214,6 +217,13 @@ class FiguresParams(Section):
     """How many examples the figures show."""
 
     examples: Count
+
+
+class CheckParams(Section):
+    """Tolerances that a newly accepted metric gets."""
+
+    relative_tolerance: NonNegative
+    tolerance_in_spreads: NonNegative
 
 
 class TrackParams(Section):
@@ -245,4 +255,5 @@ class Params(Section):
     predict: PredictParams
     evaluate: EvaluateParams
     figures: FiguresParams
+    check: CheckParams
     track: TrackParams
