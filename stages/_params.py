@@ -20,6 +20,11 @@ def load_params(path: Path = PARAMS_FILE) -> Params:
         sys.exit(f"{path}: {error}")
 
 
+def load_profile(path: Path = PARAMS_FILE) -> str:
+    """The name of the profile that a valid `params.yaml` chooses."""
+    return str(yaml.safe_load(path.read_text())["profile"])
+
+
 def parse_params(text: str) -> Params:
     """Parameters from the text of a `params.yaml`; ValueError naming each unknown key and each wrong value."""
     tree = yaml.safe_load(text)

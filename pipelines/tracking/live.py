@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ WEIGHTS_TAG = "facet.weights_sha256"
 PROCESS_TAG = "facet.process"  # host:pid, to recognise the run of a killed process
 
 _POINTS_PER_REQUEST = 400
+_SECONDS_BETWEEN_REQUESTS = 10.0
 
 
 class LiveRun:
@@ -42,6 +44,7 @@ class LiveRun:
         self._run_id = ""
         self._points: list[Point] = []
         self._finished = False
+        self._sent_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._enabled:
@@ -64,7 +67,8 @@ class LiveRun:
         """Add one point to each curve; sent in batches."""
         if self._client:
             self._points += [Point(name, float(value), step) for name, value in values.items()]
-            if len(self._points) >= _POINTS_PER_REQUEST:
+            waited = time.monotonic() - self._sent_at
+            if len(self._points) >= _POINTS_PER_REQUEST or waited > _SECONDS_BETWEEN_REQUESTS:
                 with self._forgiving():
                     self._send()
 
@@ -86,7 +90,7 @@ class LiveRun:
 
     def _send(self) -> None:
         assert self._client is not None
-        points, self._points = self._points, []
+        points, self._points, self._sent_at = self._points, [], time.monotonic()
         self._client.metrics(self._run_id, points)
 
     @contextlib.contextmanager
