@@ -1,8 +1,8 @@
 """The fixed perspective camera and every change of frame: model → camera → clip → pixel (Eq. 3).
 
 Camera frame: mm, origin at the face, x right, y up, z to the viewer; the camera stands at (0, 0, distance) and looks
-along -z. Clip: x right, y down (rows of a picture), nearer is smaller in z/w. Pixel: origin at the top-left corner of the
-top-left pixel, pixel centres at +0.5.
+along -z. Clip: x right, y down (rows of a picture), nearer is smaller in z/w. Pixel: origin at the top-left corner of
+the top-left pixel, pixel centres at +0.5.
 """
 
 import math
@@ -75,3 +75,10 @@ def pixel_from_clip(clip: Float[Tensor, "B V 4"], size: tuple[int, int]) -> Floa
     height, width = size
     half = clip.new_tensor([width / 2, height / 2])
     return (clip[..., :2] / clip[..., 3:] + 1) * half
+
+
+def index_from_pixel_affine(affine: Float[Tensor, "B 2 3"]) -> Float[Tensor, "B 2 3"]:
+    """An affine map of pixel coordinates, rewritten for array indices, which are whole numbers at pixel centres."""
+    linear, translation = affine[..., :2], affine[..., 2:]
+    half = torch.full_like(translation, 0.5)
+    return torch.cat([linear, linear @ half + translation - half], dim=-1)

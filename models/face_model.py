@@ -61,14 +61,18 @@ class FaceModelArrays:
             "mean_specular": self.mean_specular,
             "uv": self.uv,
             "regions": self.regions,
-            "shape_basis": self.shape_basis[0],
-            "expression_basis": self.expression_basis[0],
-            "diffuse_basis": self.diffuse_basis[0],
-            "specular_basis": self.specular_basis[0],
         }
-        for name, array in per_vertex.items():
-            if len(array) != vertex_count:
-                raise ValueError(f"face model: {name} has {len(array)} vertices, mean_shape has {vertex_count}")
+        bases = {
+            "shape_basis": self.shape_basis,
+            "expression_basis": self.expression_basis,
+            "diffuse_basis": self.diffuse_basis,
+            "specular_basis": self.specular_basis,
+        }
+        counts = {name: len(array) for name, array in per_vertex.items()}
+        counts |= {name: basis.shape[1] for name, basis in bases.items()}
+        for name, count in counts.items():
+            if count != vertex_count:
+                raise ValueError(f"face model: {name} has {count} vertices, mean_shape has {vertex_count}")
         if len(self.diffuse_basis) != len(self.specular_basis):
             raise ValueError(
                 f"face model: {len(self.diffuse_basis)} diffuse and {len(self.specular_basis)} specular modes;"
@@ -81,9 +85,11 @@ class FaceModelArrays:
             ("mouth_triangles", self.mouth_triangles),
             ("landmark_vertices", self.landmark_vertices),
         ):
+            if indices.size == 0:
+                raise ValueError(f"face model: {name} is empty")
             if indices.min() < 0 or indices.max() >= vertex_count:
                 raise ValueError(f"face model: {name} points outside the {vertex_count} vertices")
-        for name, array in per_vertex.items():
+        for name, array in (per_vertex | bases).items():
             if not np.isfinite(array).all():
                 raise ValueError(f"face model: {name} contains NaN or infinity")
 

@@ -1,4 +1,4 @@
-"""Light on skin: spherical harmonics for the diffuse part (Eq. 4), Blinn–Phong for the specular part (Eq. 5), and gamma."""
+"""Light on skin: spherical harmonics for the diffuse part (Eq. 4), Blinn–Phong for the specular one (Eq. 5); gamma."""
 
 import math
 
@@ -53,7 +53,9 @@ def specular_shading(
     camera_position: tuple[float, float, float],
     shininess: Float[Tensor, "B 1"],
 ) -> Float[Tensor, "B V 3"]:
-    """Lit specular colour of one point light, linear RGB: Blinn–Phong (Eq. 5). Points and positions in mm, camera frame.
+    """Lit specular colour of one point light, linear RGB: Blinn–Phong (Eq. 5).
+
+    Points and positions are in mm, camera frame.
 
     Deviation: the cosine is clamped at zero before the power, and a vertex turned away from the light gets no
     highlight; as printed, a negative cosine to a real power is NaN.
@@ -70,8 +72,8 @@ def specular_shading(
 def srgb_from_linear(linear: Tensor) -> Tensor:
     """Picture values in 0..1 from linear light: clamp, then the exponent 1/2.2 of Eq. 2.
 
-    Deviation: the exponent acts on shaded light instead of on the albedo (see `FaceModel.albedos`). Below 1/255 squared
-    the curve is linear, because the slope of the power is infinite at zero.
+    Deviation: the exponent acts on shaded light instead of on the albedo (see `FaceModel.albedos`). Below
+    1/255 the curve is linear, because the slope of the power is infinite at zero.
     """
     knee = (1.0 / 255.0) ** GAMMA
     bright = linear.clamp(min=knee, max=1.0) ** (1 / GAMMA)

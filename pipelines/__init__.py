@@ -1,0 +1,1 @@
+"""Steps that move data: file formats, batching, progress."""

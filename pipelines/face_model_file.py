@@ -33,13 +33,12 @@ def load_face_model_arrays(path: Path) -> FaceModelArrays:
     with h5py.File(path, "r") as file:
         version = file.attrs.get("format_version")
         if version != FORMAT_VERSION:
-            raise ValueError(f"{path}: expected face model format {FORMAT_VERSION}, got {version}; run face_model again")
+            raise ValueError(
+                f"{path}: expected face model format {FORMAT_VERSION}, got {version}; run face_model again"
+            )
         sampling = Sampling(
             action_names=tuple(str(name) for name in file["sampling"].attrs["action_names"]),
-            **{
-                name: np.asarray(file["sampling"][name])
-                for name in ("action_coefficients", "albedo_bank", "hair_rgb")
-            },
+            **{name: np.asarray(file["sampling"][name]) for name in ("action_coefficients", "albedo_bank", "hair_rgb")},
         )
         arrays = {name: np.asarray(file[name]) for name in _ARRAYS}
         return FaceModelArrays(source=str(file.attrs["source"]), sampling=sampling, **arrays)

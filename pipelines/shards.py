@@ -1,14 +1,15 @@
 """Shards: photographs, crops and masks in USTAR files with deterministic bytes, readable by tar and WebDataset.
 
-A folder holds `shard-00000.tar`, `shard-00001.tar`, … with members `<key>.<suffix>`, a `manifest.json` (per shard: number of
-keys, bytes, SHA-256) and, beside them, `rows.parquet` with one row per photograph. Label folders of one data set
-have the same shard numbers and the same keys.
+A folder holds `shard-00000.tar`, `shard-00001.tar`, … with members `<key>.<suffix>`, a `manifest.json` (per shard:
+number of keys, bytes, SHA-256) and, beside them, `rows.parquet` with one row per photograph. Label folders of one data
+set have the same shard numbers and the same keys.
 """
 
 import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,10 +23,11 @@ from PIL import Image
 
 MANIFEST = "manifest.json"
 ROWS = "rows.parquet"
+_KEY = re.compile("[0-9A-Za-z_-]+")  # what follows the first dot of a member's name is its suffix
 
 
 class ShardWriter:
-    """Writes members in the order of arrival; a new shard begins after `keys_per_shard` keys. Use as a context manager."""
+    """Writes members in the order of arrival, `keys_per_shard` keys to a shard. Use as a context manager."""
 
     def __init__(self, folder: Path, *, keys_per_shard: int, first_shard: int = 0) -> None:
         self.folder = folder
@@ -37,9 +39,11 @@ class ShardWriter:
 
     def write(self, key: str, members: Mapping[str, bytes]) -> None:
         """Append one photograph's members, given as suffix → bytes."""
+        if not _KEY.fullmatch(key):
+            raise ValueError(f"expected a key of letters, digits, - and _, got {key!r}")
         if self._tar is None:
             path = self.folder / shard_name(self.shard_number)
-            self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)
+            self._tar = tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
         for suffix, content in sorted(members.items()):
             header = tarfile.TarInfo(f"{key}.{suffix}")
             header.size = len(content)
@@ -84,7 +88,10 @@ class ShardReader:
         self._files: dict[tuple[int, Path], int] = {}
         if not (folder / MANIFEST).is_file():
             raise FileNotFoundError(f"{folder}: no {MANIFEST}; was the stage that writes this folder run?")
-        for shard in sorted(folder.glob("shard-*.tar")):
+        for entry in json.loads((folder / MANIFEST).read_text()):
+            shard = folder / entry["shard"]
+            if not shard.is_file() or shard.stat().st_size != entry["bytes"]:  # tarfile takes a cut header for the end
+                raise ValueError(f"{shard}: missing or truncated; delete {folder} and run its stage again")
             self._index(shard)
 
     def _index(self, shard: Path) -> None:
@@ -96,7 +103,9 @@ class ShardReader:
                     self._members.setdefault(key, {})[suffix] = _Member(shard, header.offset_data, header.size)
                     keys[key] = None
         except tarfile.TarError as error:
-            raise ValueError(f"{shard}: truncated or not a tar file ({error}); run its stage again") from error
+            raise ValueError(
+                f"{shard}: not a tar file ({error}); delete {self.folder} and run its stage again"
+            ) from error
         self._keys_by_shard[shard] = list(keys)
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""Trained weights on disk: a folder with `weights.safetensors`, `network.json` (what to rebuild) and `history.csv` (curves)."""
+"""Trained weights on disk: a folder with `weights.safetensors`, `network.json`, `history.csv` (curves)."""
 
 import json
 from pathlib import Path
@@ -30,5 +30,5 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def load_weights(folder: Path, network: nn.Module) -> None:
-    """Fill `network` with the weights of `folder`; an architecture that does not fit is a RuntimeError naming the layers."""
+    """Fill `network` with the weights of `folder`; RuntimeError naming the layers when the architecture differs."""
     network.load_state_dict(load_file(folder / WEIGHTS))

@@ -1,0 +1,1 @@
+"""The nodes of `dvc.yaml`: thin command lines, one file each."""
