@@ -52,6 +52,11 @@ class PhotographsParams(Section):
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     maximum_megapixels: Positive
+    minimum_side: Annotated[int, Field(ge=16)]
+    longest_side: Annotated[int, Field(ge=128)]
+    glasses_fraction: Fraction
+    hat_fraction: Fraction
+    occluder_fraction: Fraction
     keys_per_shard: Count
     workers: Count
     seed: int

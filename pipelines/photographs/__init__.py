@@ -1,0 +1,1 @@
+"""Photographs of any origin as one data set: checked, converted, split by identity and stored in shards."""
