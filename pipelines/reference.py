@@ -1,4 +1,4 @@
-"""The accepted metrics of a profile, in a YAML file that people read, edit and commit; what makes metrics comparable."""
+"""The accepted metrics of a profile, in a YAML file that people read, edit and commit; when metrics are comparable."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipelines.params import CheckParams, Params
+from pipelines.params import BenchmarksParams, CheckParams, EvaluateParams, FaceModelParams, PhotographsParams
 
 Direction = Literal["lower", "higher", "equal"]  # which way is better
 
@@ -27,6 +27,15 @@ _HEAD = """\
 # Directions and relative tolerances may be edited and are kept.
 """
 _DIGITS = 6  # significant ones, in the file
+
+
+class ComparableParams(NamedTuple):
+    """What two runs must have in common for their numbers to be compared: data and protocol, not the method."""
+
+    face_model: FaceModelParams
+    photographs: PhotographsParams
+    benchmarks: BenchmarksParams
+    evaluate: EvaluateParams
 
 
 class Metric(NamedTuple):
@@ -86,10 +95,9 @@ def write_reference(path: Path, reference: Reference) -> None:
     path.write_text(_HEAD + yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=200))
 
 
-def data_fingerprint(params: Params) -> str:
-    """SHA-256 over the parameters that make numbers comparable: data and protocol, not the method."""
-    names = ("face_model", "photographs", "benchmarks", "evaluate")
-    sections = {name: getattr(params, name).model_dump(mode="json") for name in names}
+def data_fingerprint(comparable: ComparableParams) -> str:
+    """SHA-256 over the parameters that make numbers comparable."""
+    sections = {name: section.model_dump(mode="json") for name, section in comparable._asdict().items()}
     del sections["photographs"]["workers"]  # changes the time it takes, not the photographs
     return hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
 
@@ -99,12 +107,33 @@ def read_metrics(metrics: Path, labels: Path) -> dict[str, Metric]:
     return dict(_means(_read_json(metrics), "")) | dict(_means(_read_json(labels), "labels/"))
 
 
+def accept_files(
+    metrics: Sequence[Path],
+    labels: Sequence[Path],
+    reference: Path,
+    *,
+    reason: str,
+    profile: str,
+    comparable: ComparableParams,
+    tolerances: CheckParams,
+) -> None:
+    """Make the metrics of one or several runs (seeds) the profile's reference."""
+    path = reference_path(reference, profile)
+    earlier = read_reference(path) if path.is_file() else None
+    runs = [read_metrics(*files) for files in zip(metrics, labels, strict=True)]
+    accepted = accept(
+        runs, profile=profile, reason=reason, comparable=comparable, tolerances=tolerances, earlier=earlier
+    )
+    write_reference(path, accepted)
+
+
 def accept(
     runs: Sequence[Mapping[str, Metric]],
     *,
     profile: str,
     reason: str,
-    params: Params,
+    comparable: ComparableParams,
+    tolerances: CheckParams,
     earlier: Reference | None,
 ) -> Reference:
     """A reference from the metrics of one run, or of several with different seeds.
@@ -124,9 +153,9 @@ def accept(
         profile=profile,
         reason=reason,
         runs=len(runs),
-        protocol=params.evaluate.protocol,
-        data_fingerprint=data_fingerprint(params),
-        metrics={key: _accepted(key, [run[key] for run in runs], params.check, before.get(key)) for key in keys},
+        protocol=comparable.evaluate.protocol,
+        data_fingerprint=data_fingerprint(comparable),
+        metrics={key: _accepted(key, [run[key] for run in runs], tolerances, before.get(key)) for key in keys},
     )
 
 

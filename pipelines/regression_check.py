@@ -10,8 +10,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from pipelines.params import Params
 from pipelines.reference import (
+    ComparableParams,
     Metric,
     Reference,
     ReferenceMetric,
@@ -19,9 +19,7 @@ from pipelines.reference import (
     read_metrics,
     read_reference,
     reference_path,
-    write_reference,
 )
-from pipelines.reference import accept as accepted_reference
 
 _SUSPICIOUS = 3.0  # an improvement of so many tolerances is usually a leak
 
@@ -54,29 +52,21 @@ class Verdict(NamedTuple):
     note: str = ""
 
 
-def check_files(metrics: Path, labels: Path, reference: Path, output: Path, *, profile: str, params: Params) -> bool:
+def check_files(
+    metrics: Path, labels: Path, reference: Path, output: Path, *, profile: str, comparable: ComparableParams
+) -> bool:
     """Write the comparison with the profile's reference as Markdown; whether the fresh metrics pass.
 
     Without a reference, or with one of other data, nothing can be compared, and that does not pass.
     """
     fresh = read_metrics(metrics, labels)
     path = reference_path(reference, profile)
-    report, passed = _compared(fresh, read_reference(path) if path.is_file() else None, data_fingerprint(params))
+    report, passed = _compared(fresh, read_reference(path) if path.is_file() else None, data_fingerprint(comparable))
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)  # never edited in place: it may be a link into DVC's cache
     output.write_text(f"# Regression check, profile {profile}\n\n{report}")
     print(output.read_text())
     return passed
-
-
-def accept_files(
-    metrics: Sequence[Path], labels: Sequence[Path], reference: Path, *, reason: str, profile: str, params: Params
-) -> None:
-    """Make the metrics of one or several runs (seeds) the profile's reference."""
-    path = reference_path(reference, profile)
-    earlier = read_reference(path) if path.is_file() else None
-    runs = [read_metrics(*files) for files in zip(metrics, labels, strict=True)]
-    write_reference(path, accepted_reference(runs, profile=profile, reason=reason, params=params, earlier=earlier))
 
 
 def check(metrics: Mapping[str, Metric], reference: Reference) -> list[Verdict]:

@@ -10,6 +10,7 @@ from stages._stage import PathFlag, run_stage
 
 
 def check(
+    *,
     metrics: PathFlag,
     labels: PathFlag,
     reference: PathFlag,
@@ -18,9 +19,11 @@ def check(
 ) -> None:
     """What got worse, better, lost or incomparable since the reference was accepted."""
     params, profile = load_params(), load_profile()
+    from pipelines.reference import ComparableParams
     from pipelines.regression_check import check_files
 
-    passed = check_files(metrics, labels, reference, output, profile=profile, params=params)
+    comparable = ComparableParams(params.face_model, params.photographs, params.benchmarks, params.evaluate)
+    passed = check_files(metrics, labels, reference, output, profile=profile, comparable=comparable)
     if gate and not passed:
         sys.exit(1)
 

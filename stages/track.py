@@ -4,7 +4,7 @@ from stages._params import load_params
 from stages._stage import PathFlag, run_stage
 
 
-def track(lock: PathFlag, reports: PathFlag, output: PathFlag) -> None:
+def track(*, lock: PathFlag, reports: PathFlag, output: PathFlag) -> None:
     """A parent run for this state of the pipeline and a child for each new result, from DVC's files."""
     params = load_params()
     from pipelines.tracking.sync import track_pipeline

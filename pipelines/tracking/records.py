@@ -33,12 +33,10 @@ def metric_points(path: Path, prefix: str = "") -> list[Point]:
 
 
 def headline_points(reports: Path) -> list[Point]:
-    """The metrics of the whole pipeline: `metrics.json`, and each file in `metrics/` under its own name."""
+    """The metrics of the whole pipeline: `metrics.json`, and each other JSON file under its own name."""
     points = []
-    if (reports / "metrics.json").is_file():
-        points += metric_points(reports / "metrics.json")
-    for path in sorted((reports / "metrics").glob("*.json")):
-        points += metric_points(path, f"{path.stem}/")
+    for path in sorted([*reports.glob("*.json"), *reports.glob("metrics/*.json")]):
+        points += metric_points(path, "" if path.name == "metrics.json" else f"{path.stem}/")
     return points
 
 

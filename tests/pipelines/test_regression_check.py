@@ -8,26 +8,32 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.params import Params
+from pipelines.params import CheckParams
 from pipelines.reference import (
+    ComparableParams,
     Metric,
     Reference,
     ReferenceMetric,
     accept,
+    accept_files,
     data_fingerprint,
     read_metrics,
     read_reference,
     write_reference,
 )
-from pipelines.regression_check import Status, accept_files, check, check_files, markdown, passes
+from pipelines.regression_check import Status, check, check_files, markdown, passes
 from stages._params import load_params
 
 ROOT = Path(__file__).parents[2]
 
 
+TOLERANCES = CheckParams(relative_tolerance=0.15, tolerance_in_spreads=3.0)
+
+
 @pytest.fixture(scope="module")
-def params() -> Params:
-    return load_params(ROOT / "params.yaml")
+def comparable() -> ComparableParams:
+    params = load_params(ROOT / "params.yaml")
+    return ComparableParams(params.face_model, params.photographs, params.benchmarks, params.evaluate)
 
 
 def reference_of(**metrics: ReferenceMetric) -> Reference:
@@ -92,9 +98,15 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return {key: tmp_path / name for key, name in names.items()}
 
 
-def accept_now(files: dict[str, Path], params: Params) -> Reference:
+def accept_now(files: dict[str, Path], comparable: ComparableParams) -> Reference:
     accept_files(
-        [files["metrics"]], [files["labels"]], files["reference"], reason="why", profile="smoke", params=params
+        [files["metrics"]],
+        [files["labels"]],
+        files["reference"],
+        reason="why",
+        profile="smoke",
+        comparable=comparable,
+        tolerances=TOLERANCES,
     )
     return read_reference(files["reference"] / "smoke.yaml")
 
@@ -110,51 +122,57 @@ def test_only_means_are_gated_with_the_count_beside_them(files):
     assert metrics["table1/full/mean"] == Metric(0.04, 12)
 
 
-def test_accepting_chooses_direction_and_tolerance(files, params):
-    metrics = accept_now(files, params).metrics
+def test_accepting_chooses_direction_and_tolerance(files, comparable):
+    metrics = accept_now(files, comparable).metrics
     assert metrics["table1/full/mean"].direction == "lower"
     assert metrics["labels/segments/face_iou"].direction == "higher"
     assert metrics["labels/photographs/kept"].direction == "equal"
     assert metrics["labels/photographs/kept"].tolerance == 0
-    assert metrics["table1/full/mean"].rel_tol == params.check.relative_tolerance
+    assert metrics["table1/full/mean"].rel_tol == 0.15
     assert math.isnan(metrics["table1/no_lmk/mean"].value)
 
 
-def test_accepted_metrics_pass_and_a_planted_regression_fails(files, params):
-    accept_now(files, params)
+def test_accepted_metrics_pass_and_a_planted_regression_fails(files, comparable):
+    accept_now(files, comparable)
     arguments = (files["metrics"], files["labels"], files["reference"], files["output"])
-    assert check_files(*arguments, profile="smoke", params=params)
+    assert check_files(*arguments, profile="smoke", comparable=comparable)
     files["metrics"].write_text(files["metrics"].read_text().replace("0.04", "0.08"))
-    assert not check_files(*arguments, profile="smoke", params=params)
+    assert not check_files(*arguments, profile="smoke", comparable=comparable)
     assert "table1/full/mean" in files["output"].read_text()
 
 
-def test_other_data_parameters_are_not_comparable(files, params):
-    accept_now(files, params)
-    other = params.model_copy(update={"photographs": params.photographs.model_copy(update={"seed": 99})})
+def test_other_data_parameters_are_not_comparable(files, comparable):
+    accept_now(files, comparable)
+    other = comparable._replace(photographs=comparable.photographs.model_copy(update={"seed": 99}))
     arguments = (files["metrics"], files["labels"], files["reference"], files["output"])
-    assert not check_files(*arguments, profile="smoke", params=other)
+    assert not check_files(*arguments, profile="smoke", comparable=other)
     assert "Not comparable" in files["output"].read_text()
 
 
-def test_the_fingerprint_ignores_the_method_and_the_number_of_workers(params):
-    workers = params.photographs.model_copy(update={"workers": params.photographs.workers + 1})
-    train = params.train.model_copy(update={"learning_rate": 0.5})
-    assert data_fingerprint(params.model_copy(update={"photographs": workers, "train": train})) == data_fingerprint(
-        params
-    )
+def test_the_fingerprint_ignores_the_number_of_workers(comparable):
+    workers = comparable.photographs.model_copy(update={"workers": comparable.photographs.workers + 1})
+    assert data_fingerprint(comparable._replace(photographs=workers)) == data_fingerprint(comparable)
 
 
-def test_several_seeds_give_mean_spread_and_a_tolerance_from_the_spread(params):
+def test_several_seeds_give_mean_spread_and_a_tolerance_from_the_spread(comparable):
     runs = [{"m": Metric(value, 5)} for value in (1.0, 2.0, 3.0)]
-    metric = accept(runs, profile="smoke", reason="r", params=params, earlier=None).metrics["m"]
+    metric = accept(
+        runs, profile="smoke", reason="r", comparable=comparable, tolerances=TOLERANCES, earlier=None
+    ).metrics["m"]
     assert (metric.value, metric.std, metric.n) == (2.0, 1.0, 5)
-    assert metric.abs_tol == params.check.tolerance_in_spreads
+    assert metric.abs_tol == 3.0
 
 
-def test_what_a_person_wrote_into_the_reference_is_kept(params):
+def test_what_a_person_wrote_into_the_reference_is_kept(comparable):
     by_hand = reference_of(m=ReferenceMetric(value=1.0, direction="higher", abs_tol=0, rel_tol=0.5, n=5))
-    metric = accept([{"m": Metric(2.0, 5)}], profile="smoke", reason="r", params=params, earlier=by_hand).metrics["m"]
+    metric = accept(
+        [{"m": Metric(2.0, 5)}],
+        profile="smoke",
+        reason="r",
+        comparable=comparable,
+        tolerances=TOLERANCES,
+        earlier=by_hand,
+    ).metrics["m"]
     assert (metric.value, metric.direction, metric.rel_tol) == (2.0, "higher", 0.5)
 
 
@@ -166,9 +184,9 @@ def test_what_a_person_wrote_into_the_reference_is_kept(params):
         ([{"m": Metric(1.0, 1)}, {"m": Metric(1.0, 2)}], "r", "sample counts"),
     ],
 )
-def test_runs_that_do_not_belong_together_are_refused(runs, reason, message, params):
+def test_runs_that_do_not_belong_together_are_refused(runs, reason, message, comparable):
     with pytest.raises(ValueError, match=message):
-        accept(runs, profile="smoke", reason=reason, params=params, earlier=None)
+        accept(runs, profile="smoke", reason=reason, comparable=comparable, tolerances=TOLERANCES, earlier=None)
 
 
 def test_a_reference_survives_its_file(tmp_path):
