@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from models.landmarks import LANDMARK_COUNT
 from models.segments import SEGMENT_INDEX
 
+_SMALLEST_AREA_MM2 = 1.0e-4
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -171,10 +173,12 @@ class FaceModel(nn.Module):
 
 
 def vertex_normals(vertices: Float[Tensor, "B V 3"], triangles: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
-    """Unit normals, each the area-weighted mean over the triangles around a vertex; zero where there is none."""
+    """Unit normals, each the area-weighted mean over the triangles around a vertex; about zero where there is none."""
     corners = [vertices[:, triangles[:, corner].long()] for corner in range(3)]
     normals_of_triangles = torch.linalg.cross(corners[1] - corners[0], corners[2] - corners[0])
     normals = torch.zeros_like(vertices)
     for corner in range(3):
         normals = normals.index_add(1, triangles[:, corner].long(), normals_of_triangles)
-    return nn.functional.normalize(normals, dim=-1)
+    length = torch.linalg.vector_norm(normals, dim=-1, keepdim=True)
+    # Where opposite triangles cancel, as inside closed lips, dividing by the length would multiply gradients by 1e12.
+    return normals / torch.where(length > _SMALLEST_AREA_MM2, length, torch.ones_like(length))

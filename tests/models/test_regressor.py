@@ -1,0 +1,71 @@
+import math
+
+import pytest
+import torch
+
+from models.networks.regressor import Regressor, coefficients_from_raw, neutral_coefficients
+
+SIZES = (6, 5, 4, 3, 3, 1, 27, 3, 1)
+FEATURES = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "mobilenet_v3_small": 1024, "convnext_tiny": 768}
+
+
+def test_zero_output_is_the_mean_face_in_the_light_of_the_prior() -> None:
+    neutral = neutral_coefficients(SIZES, 2)
+    for group in (neutral.shape, neutral.expression, neutral.albedo, neutral.euler_angles, neutral.translation):
+        assert (group == 0).all()
+    assert (neutral.scale == 1).all()
+    assert (neutral.sh_coefficients[:, 1:] == 0).all()
+    irradiance = neutral.sh_coefficients[:, 0] * 0.5 / math.sqrt(math.pi)
+    assert 0.5 < irradiance.min() and irradiance.max() < 1
+    assert neutral.light_position[0, 2] > 0  # in front of the face
+    assert (neutral.shininess == 20).all()
+
+
+def test_groups_come_in_the_order_of_the_coefficients() -> None:
+    raw = torch.zeros(1, sum(SIZES))
+    starts = [sum(SIZES[:index]) for index in range(len(SIZES))]
+    raw[0, starts] = 1.0  # the first number of every group
+    changed, neutral = coefficients_from_raw(raw, SIZES), neutral_coefficients(SIZES, 1)
+    for group, zero in zip(changed, neutral, strict=True):
+        difference = (group - zero).flatten()
+        assert difference[0] > 0
+        assert (difference[1:] == 0).all()
+
+
+def test_harmonics_are_row_major_nine_by_three() -> None:
+    raw = torch.zeros(1, sum(SIZES))
+    raw[0, sum(SIZES[:6]) + 5] = 1.0  # second function, blue
+    change = coefficients_from_raw(raw, SIZES).sh_coefficients - neutral_coefficients(SIZES, 1).sh_coefficients
+    assert change[0, 1, 2] > 0
+    assert change.count_nonzero() == 1
+
+
+def test_scale_and_shininess_stay_positive() -> None:
+    far = coefficients_from_raw(torch.full((1, sum(SIZES)), -20.0), SIZES)
+    assert (far.scale > 0).all() and (far.shininess > 0).all()
+
+
+@pytest.mark.parametrize("backbone", FEATURES)
+def test_every_backbone_regresses_all_groups(backbone: str) -> None:
+    torch.manual_seed(0)
+    network = Regressor(backbone, *SIZES[:3]).eval()
+    assert network.head.in_features == FEATURES[backbone]
+    with torch.inference_mode():
+        coefficients = network(torch.rand(1, 3, 64, 64))
+    assert [group.flatten(1).shape[1] for group in coefficients] == list(SIZES)
+
+
+def test_an_untrained_network_begins_near_the_prior() -> None:
+    torch.manual_seed(0)
+    network = Regressor("resnet18", *SIZES[:3]).eval()
+    with torch.inference_mode():
+        coefficients = network(torch.rand(2, 3, 96, 96))
+    assert coefficients.shape.abs().max() < 0.5
+    torch.testing.assert_close(coefficients.scale, torch.ones(2, 1), atol=0.05, rtol=0)
+
+
+def test_the_head_computes_in_32_bits_inside_autocast() -> None:
+    network = Regressor("resnet18", *SIZES[:3]).eval()
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        coefficients = network(torch.rand(1, 3, 64, 64))
+    assert all(group.dtype == torch.float32 for group in coefficients)

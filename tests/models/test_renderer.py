@@ -1,0 +1,128 @@
+import math
+
+import pytest
+import torch
+
+from models.camera import Camera
+from models.coefficients import Coefficients
+from models.face_model import FaceModel
+from models.landmarks import LANDMARKS
+from models.networks.regressor import neutral_coefficients
+from models.renderer import diffuse_picture, full_picture, landmark_pixels, pose_face, render, render_face
+from tests.toy import toy_face_arrays
+
+CAMERA = Camera(math.radians(12.6), 1000.0)
+SIZE = 96
+
+
+@pytest.fixture(scope="module")
+def model() -> FaceModel:
+    return FaceModel(toy_face_arrays())
+
+
+def _coefficients(model: FaceModel, batch: int = 1, **changes: torch.Tensor) -> Coefficients:
+    sizes = (model.shape_size, model.expression_size, model.albedo_size, 3, 3, 1, 27, 3, 1)
+    return neutral_coefficients(sizes, batch)._replace(**changes)
+
+
+def _open(by: float) -> torch.Tensor:
+    """Expression whose first mode opens the toy's mouth."""
+    return torch.tensor([[by, 0.0, 0.0, 0.0, 0.0]])
+
+
+def test_shapes_and_ranges(model: FaceModel) -> None:
+    rendering = render_face(model, _coefficients(model, 2), CAMERA, SIZE)
+    assert rendering.diffuse.shape == rendering.specular.shape == (2, 3, SIZE, SIZE)
+    assert rendering.coverage.shape == rendering.mouth.shape == (2, 1, SIZE, SIZE)
+    for picture in (full_picture(rendering), diffuse_picture(rendering)):
+        assert 0 <= picture.min() and 0.3 < picture.max() <= 1
+
+
+def test_the_face_fills_the_middle_and_the_rest_is_black(model: FaceModel) -> None:
+    rendering = render_face(model, _coefficients(model), CAMERA, SIZE)
+    # The toy is about 130 mm × 143 mm in a picture of 221 mm.
+    assert rendering.coverage.mean().item() == pytest.approx(130 * 143 / 221**2, rel=0.15)
+    assert set(rendering.coverage.unique().tolist()) == {0.0, 1.0}
+    assert rendering.coverage[0, 0, SIZE // 2, SIZE // 2] == 1
+    outside = rendering.coverage[0, 0] == 0
+    assert (full_picture(rendering)[0][:, outside] == 0).all()
+    assert (full_picture(rendering)[0][:, ~outside].sum(dim=0) > 0).all()
+
+
+def test_the_full_picture_adds_light_before_gamma(model: FaceModel) -> None:
+    rendering = render_face(model, _coefficients(model), CAMERA, SIZE)
+    y = x = SIZE // 2
+    light = (rendering.diffuse + rendering.specular)[0, :, y, x]
+    assert (rendering.specular[0, :, y, x] > 0).all()
+    torch.testing.assert_close(full_picture(rendering)[0, :, y, x], light.clamp(max=1) ** (1 / 2.2))
+
+
+def test_a_face_moved_up_and_right_is_drawn_up_and_right(model: FaceModel) -> None:
+    moved = _coefficients(model, translation=torch.tensor([[30.0, 30.0, 0.0]]))
+    middle, shifted = (render_face(model, c, CAMERA, SIZE).coverage[0, 0] for c in (_coefficients(model), moved))
+    pixels = 30 / 221 * SIZE
+    for axis, expected in ((1, pixels), (0, -pixels)):  # columns to the right, rows up
+        centres = [mask.nonzero()[:, axis].float().mean().item() for mask in (middle, shifted)]
+        assert centres[1] - centres[0] == pytest.approx(expected, rel=0.1)
+
+
+def test_landmarks_lie_on_the_picture_of_their_vertices(model: FaceModel) -> None:
+    face = pose_face(model, _coefficients(model), CAMERA)
+    points = landmark_pixels(model, face, 224)[0]
+    assert points.min() > 0 and points.max() < 224
+    chin, nose_bridge = points[8], points[27]
+    assert chin[1] > nose_bridge[1]
+    assert points[LANDMARKS["right_eye"][0], 0] < points[LANDMARKS["left_eye"][0], 0]
+    torch.testing.assert_close(landmark_pixels(model, face, 112)[0], points / 2)
+
+
+def test_a_closed_mouth_has_no_area(model: FaceModel) -> None:
+    assert render_face(model, _coefficients(model), CAMERA, SIZE).mouth.sum() == 0
+
+
+def test_an_open_mouth_has_the_area_of_its_gap(model: FaceModel) -> None:
+    mouth = render_face(model, _coefficients(model, expression=_open(1.5)), CAMERA, 224).mouth
+    millimetres = mouth.sum().item() * (221 / 224) ** 2
+    # 15 mm high in the middle and 52 mm wide; falls off like a parabola of 62 mm: 0.67 to 0.85 of the rectangle.
+    assert 0.55 * 15 * 52 < millimetres < 0.9 * 15 * 52
+    points = landmark_pixels(model, pose_face(model, _coefficients(model, expression=_open(1.5)), CAMERA), 224)[0]
+    rows = mouth[0, 0].nonzero()[:, 0]
+    inner = points[list(LANDMARKS["inner_mouth"]), 1]
+    assert inner.min() - 2 < rows.min() and rows.max() < inner.max() + 2
+
+
+def test_a_larger_mouth_area_is_reached_by_opening_it(model: FaceModel) -> None:
+    expression = _open(1.0).requires_grad_()
+    render_face(model, _coefficients(model, expression=expression), CAMERA, SIZE).mouth.sum().backward()
+    assert expression.grad is not None and expression.grad.isfinite().all()
+
+    def area(by: float) -> float:
+        return render_face(model, _coefficients(model, expression=_open(by)), CAMERA, 448).mouth.sum().item()
+
+    finer = (SIZE / 448) ** 2  # a large picture counts the area better
+    slope = (area(1.2) - area(0.8)) / 0.4 * finer
+    assert expression.grad[0, 0].item() == pytest.approx(slope, rel=0.3)  # pixels at 96 px quantise the outline
+
+
+def test_every_group_gets_a_finite_gradient_from_the_picture(model: FaceModel) -> None:
+    generator = torch.Generator().manual_seed(0)
+    groups = [
+        (group + 0.01 * torch.randn(group.shape, generator=generator)).requires_grad_()
+        for group in _coefficients(model, expression=_open(0.5))
+    ]
+    rendering = render_face(model, Coefficients(*groups), CAMERA, SIZE)
+    target = torch.rand(1, 3, SIZE, SIZE, generator=generator)
+    (full_picture(rendering) - target).square().sum().backward()
+    for name, group in zip(Coefficients._fields, groups, strict=True):
+        assert group.grad is not None and group.grad.isfinite().all(), name
+        assert group.grad.abs().max() > 0, name
+
+
+def test_a_closed_mouth_gives_no_large_gradient(model: FaceModel) -> None:
+    light = 0.3 * torch.randn(1, 9, 3, generator=torch.Generator().manual_seed(1))
+    light[:, 0] += 2.4
+    expression = _open(0.0).requires_grad_()
+    face = pose_face(model, _coefficients(model, expression=expression, sh_coefficients=light), CAMERA)
+    (face.lit_diffuse.sum() + render(model, face, SIZE).mouth.sum()).backward()
+    # The wall behind closed lips has no direction; dividing by its zero length would give 1e10 here.
+    assert expression.grad is not None and expression.grad.abs().max() < 1e3
