@@ -1,0 +1,1 @@
+"""The networks: regressor, recogniser and the labelling networks."""

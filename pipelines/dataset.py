@@ -1,0 +1,142 @@
+"""Labelled crops for training: pictures and masks from shards, landmarks and features from rows, batched as tensors."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from models.landmarks import LANDMARK_COUNT
+from models.segments import FACE_SEGMENTS, SEGMENT_INDEX
+from pipelines.shards import ShardReader, decode, read_rows
+
+
+class Batch(NamedTuple):
+    """Crops as they lie in the shards; `prepare` makes training pictures of them."""
+
+    image: UInt8[Tensor, "B 3 H W"]
+    segments: UInt8[Tensor, "B 1 H W"]
+    skin: UInt8[Tensor, "B 1 H W"]
+    mouth: UInt8[Tensor, "B 1 H W"]
+    landmarks: Float[Tensor, "B 68 2"]  # pixels of the crop
+    features: Float[Tensor, "B D"]  # of the recogniser
+
+
+class Prepared(NamedTuple):
+    """A batch at the size of the renderings; pictures and masks in 0..1."""
+
+    image: Float[Tensor, "B 3 S S"]
+    face: Float[Tensor, "B 1 S S"]  # I_face, 0 or 1
+    skin: Float[Tensor, "B 1 S S"]  # p_i of Eq. 9
+    mouth: Float[Tensor, "B 1 S S"]  # A of Eq. 11
+
+
+class Pictures(Dataset[Tensor]):
+    """The crops alone, uint8 (3, H, W), for networks that need no labels."""
+
+    def __init__(self, aligned: Path, keys: Sequence[str]) -> None:
+        self.reader = ShardReader(aligned)
+        self.keys = list(keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return _channels_first(decode(self.reader.read(self.keys[index], "jpg")))
+
+
+class LabelledCrops(Dataset[Batch]):
+    """Crops with every label that the losses use; `features` maps a key to the recogniser's features of the crop."""
+
+    def __init__(self, labels: Path, keys: Sequence[str], features: dict[str, NDArray[np.float32]]) -> None:
+        self.pictures = Pictures(labels / "aligned", keys)
+        self.masks = {name: ShardReader(labels / name) for name in ("segments", "skin", "mouth")}
+        self.landmarks = landmarks_by_key(labels / "landmarks")
+        self.features = features
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> Batch:
+        key = self.pictures.keys[index]
+        masks = {name: _channels_first(decode(reader.read(key, "png"))) for name, reader in self.masks.items()}
+        return Batch(
+            image=self.pictures[index],
+            landmarks=torch.from_numpy(self.landmarks[key]),
+            features=torch.from_numpy(self.features[key]),
+            **masks,
+        )
+
+
+class EndlessSampler(Sampler[int]):
+    """Indices in a new random order each epoch, without end; each of `ranks` processes takes its share."""
+
+    def __init__(self, length: int, seed: int, *, rank: int = 0, ranks: int = 1) -> None:
+        if length == 0:
+            raise ValueError("no photograph left to train on: every one was rejected or held out")
+        self.length, self.seed, self.rank, self.ranks = length, seed, rank, ranks
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self.seed)
+        position = 0
+        while True:
+            for index in torch.randperm(self.length, generator=generator).tolist():
+                if position % self.ranks == self.rank:
+                    yield index
+                position += 1
+
+
+def endless_batches(dataset: Dataset[Any], batch_size: int, sampler: EndlessSampler) -> DataLoader[Any]:
+    """Batches of a fixed size without end."""
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler)
+
+
+def crops(aligned: Path, *splits: str) -> pd.DataFrame:
+    """Rows of the kept crops of the named splits, in order of their keys."""
+    rows = read_rows(aligned)
+    wanted = rows[(rows["status"] == "kept") & rows["split"].isin(splits)]
+    return wanted.sort_values("key", ignore_index=True)
+
+
+def landmarks_by_key(folder: Path) -> dict[str, NDArray[np.float32]]:
+    """The 68 labelled landmarks of each crop, (68, 2) float32, pixels of the crop."""
+    rows = read_rows(folder)
+    return {
+        key: np.asarray(points, np.float32).reshape(LANDMARK_COUNT, 2)
+        for key, points in zip(rows["key"], rows["landmarks"], strict=True)
+    }
+
+
+def prepare(batch: Batch, size: int) -> Prepared:
+    """Bring a batch to `size` × `size` pixels: area means of the pictures, I_face from the segments."""
+    face_numbers = torch.tensor([SEGMENT_INDEX[name] for name in FACE_SEGMENTS], device=batch.segments.device)
+    face = torch.isin(batch.segments.long(), face_numbers).float()
+    return Prepared(
+        image=resized(batch.image, size),
+        face=(_shrunk(face, size) > 0.5).float(),
+        skin=_shrunk(batch.skin.float() / 255, size),
+        mouth=_shrunk(batch.mouth.float() / 255, size),
+    )
+
+
+def resized(image: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S S"]:
+    """Crops as sRGB in 0..1 at `size` × `size` pixels."""
+    return _shrunk(image.float() / 255, size)
+
+
+def _shrunk(picture: Tensor, size: int) -> Tensor:
+    if picture.shape[-1] == size:
+        return picture
+    return interpolate(picture, (size, size), mode="bilinear", antialias=True)
+
+
+def _channels_first(picture: NDArray[np.uint8]) -> Tensor:
+    stacked = picture[..., None] if picture.ndim == 2 else picture
+    return torch.from_numpy(np.ascontiguousarray(stacked.transpose(2, 0, 1)))
