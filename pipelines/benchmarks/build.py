@@ -1,0 +1,214 @@
+"""From raw samples to what prediction and evaluation read: crops, landmarks, scans and a table of samples."""
+
+import io
+import json
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from tqdm import tqdm
+
+from pipelines.benchmarks.common import RawPhotograph, RawSample
+from pipelines.benchmarks.read_aflw2000 import read_aflw2000
+from pipelines.benchmarks.read_facescape import Sizes, read_facescape
+from pipelines.benchmarks.read_micc import read_micc
+from pipelines.benchmarks.scans import write_mesh
+from pipelines.benchmarks.studio import TwinPlan
+from pipelines.benchmarks.twin_aflw2000 import write_aflw2000_twin
+from pipelines.benchmarks.twin_facescape import write_facescape_twin
+from pipelines.benchmarks.twin_micc import write_micc_twin
+from pipelines.labelling.align import align_photographs
+from pipelines.labelling.landmark_labels import label_landmarks
+from pipelines.labelling.warping import warp_points
+from pipelines.params import AlignParams, BenchmarksParams, CameraParams, LandmarksParams
+from pipelines.shards import ShardWriter, encode_jpeg, read_rows, write_rows
+
+TWIN = "twin"
+SAMPLES = "samples.parquet"
+_LONGEST_SIDE = 1024  # px; larger pictures are kept at this size, a crop has 224
+_KEYS_PER_SHARD = 256
+_OUTER_EYES_MM = (60.0, 140.0)  # between landmarks 36 and 45: a scan outside is not in mm
+
+
+class BenchmarkInputs(NamedTuple):
+    """Everything a benchmark is built with."""
+
+    face_model: Path
+    landmark_weights: Path
+    memo: Path
+    params: BenchmarksParams
+    camera: CameraParams
+    align: AlignParams
+    landmarks: LandmarksParams
+
+
+def build_benchmark(name: str, inputs: BenchmarkInputs, output: Path) -> None:
+    """Write a benchmark folder: its twin in the data set's layout, or the real data set, brought to the common form.
+
+    Raises ValueError for an unknown name, FileNotFoundError where a real data set is not.
+    """
+    source = {"micc": inputs.params.micc, "facescape": inputs.params.facescape, "aflw2000": inputs.params.aflw2000}
+    if name not in source:
+        raise ValueError(f"benchmark: expected one of {', '.join(source)}, got {name!r}")
+    is_twin = source[name] == TWIN
+    raw = output / "raw" if is_twin else Path(source[name])
+    if not is_twin:
+        samples = _read(name, raw, inputs.params)  # a missing folder must not cost what is in the output
+    shutil.rmtree(output, ignore_errors=True)
+    tones: dict[str, float] = {}
+    if is_twin:
+        tones = _write_twin(name, raw, inputs)
+        samples = _read(name, raw, inputs.params)
+    factors = write_photographs(samples, output / "photographs", synthetic=is_twin, root=raw)
+    _label(output, inputs)
+    _write_scans(samples, output / "scans")
+    table = sample_table(samples, read_rows(output / "aligned"), factors=factors, skin_tones=tones)
+    table.to_parquet(output / SAMPLES, index=False)
+
+
+def _write_twin(name: str, folder: Path, inputs: BenchmarkInputs) -> dict[str, float]:
+    params = inputs.params
+    plan = TwinPlan(inputs.face_model, folder, params.seed, inputs.camera.distance_mm, params.twin)
+    folder.mkdir(parents=True)
+    if name == "micc":
+        return write_micc_twin(plan, subjects=params.micc_subjects, frames=params.micc_frames, workers=params.workers)
+    if name == "facescape":
+        return write_facescape_twin(plan, sizes=_sizes(params), workers=params.workers)
+    return write_aflw2000_twin(plan, photographs=params.aflw2000_photographs, workers=params.workers)
+
+
+def _read(name: str, folder: Path, params: BenchmarksParams) -> list[RawSample]:
+    if name == "micc":
+        return read_micc(folder, frames_per_clip=params.micc_frames)
+    if name == "facescape":
+        return read_facescape(folder, sizes=_sizes(params), seed=params.seed)
+    return read_aflw2000(folder)
+
+
+def _sizes(params: BenchmarksParams) -> Sizes:
+    return Sizes(
+        subjects=params.facescape_subjects,
+        views=params.facescape_views,
+        ablation_subjects=params.facescape_ablation_subjects,
+        ablation_expressions=params.facescape_ablation_expressions,
+    )
+
+
+def write_photographs(samples: Sequence[RawSample], folder: Path, *, synthetic: bool, root: Path) -> dict[str, float]:
+    """Write the samples' pictures as a photographs folder; returns by which factor each one was shrunk."""
+    photographs = {photo.key: photo for sample in samples for photo in sample.photographs}
+    rows, factors = [], {}
+    with ShardWriter(folder, keys_per_shard=_KEYS_PER_SHARD) as writer:
+        for key in tqdm(sorted(photographs), desc="photographs", unit="photograph"):
+            photo = photographs[key]
+            row = _row(photo, synthetic=synthetic, name=photo.path.relative_to(root).as_posix())
+            try:
+                content, size, factors[key] = _picture(photo.path)
+            except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
+                rows.append(row | {"status": "rejected", "reason": f"not a readable picture ({type(error).__name__})"})
+                continue
+            writer.write(key, {"jpg": content})
+            rows.append(row | {"width": size[0], "height": size[1]})
+    write_rows(folder, pd.DataFrame(rows))
+    return factors
+
+
+def _row(photo: RawPhotograph, *, synthetic: bool, name: str) -> dict[str, Any]:
+    return {
+        "key": photo.key,
+        "name": name,
+        "identity": photo.subject,
+        "split": "test",
+        "synthetic": synthetic,
+        "width": 0,
+        "height": 0,
+        "status": "kept",
+        "reason": "",
+    }
+
+
+def _picture(path: Path) -> tuple[bytes, tuple[int, int], float]:
+    """JPEG bytes of at most 1024 px, their size and the factor they were shrunk by; a file that fits is not touched."""
+    content = path.read_bytes()
+    with Image.open(io.BytesIO(content)) as opened:
+        opened.load()
+        upright = ImageOps.exif_transpose(opened)
+        factor = min(1.0, _LONGEST_SIDE / max(upright.size))
+        fits = factor == 1.0 and opened.format == "JPEG" and opened.mode == "RGB" and upright.size == opened.size
+        if fits and not opened.getexif():
+            return content, opened.size, 1.0
+        size = (max(1, round(upright.width * factor)), max(1, round(upright.height * factor)))
+        picture = upright.convert("RGB").resize(size, Image.Resampling.LANCZOS)
+        return encode_jpeg(np.asarray(picture)), size, factor
+
+
+def _label(output: Path, inputs: BenchmarkInputs) -> None:
+    one_face = inputs.align.model_copy(update={"faces": "largest"})
+    align_photographs(
+        output / "photographs",
+        output / "aligned",
+        params=one_face,
+        crop_size=inputs.camera.crop_size,
+        memo=inputs.memo,
+    )
+    label_landmarks(
+        output / "aligned", inputs.landmark_weights, output / "landmarks", params=inputs.landmarks, memo=inputs.memo
+    )
+
+
+def _write_scans(samples: Sequence[RawSample], folder: Path) -> None:
+    """Write each scan once as PLY in mm, its landmarks beside it; ValueError when the landmarks show another unit."""
+    readers = {sample.scan_name: sample.read_scan for sample in samples if sample.read_scan is not None}
+    for name, read_scan in tqdm(sorted(readers.items()), desc="scans", unit="scan", disable=not readers):
+        scan = read_scan()
+        write_mesh(folder / f"{name}.ply", scan.vertices.astype(np.float32), scan.triangles)
+        if scan.landmarks is not None:
+            eyes = float(np.linalg.norm(scan.landmarks[36] - scan.landmarks[45]))
+            if not _OUTER_EYES_MM[0] < eyes < _OUTER_EYES_MM[1]:
+                raise ValueError(f"scan {name}: the outer corners of the eyes are {eyes:.1f} apart; is it not in mm?")
+            (folder / f"{name}.json").write_text(json.dumps(np.round(scan.landmarks, 4).tolist()) + "\n")
+
+
+def sample_table(
+    samples: Sequence[RawSample],
+    aligned: pd.DataFrame,
+    *,
+    factors: Mapping[str, float],
+    skin_tones: Mapping[str, float],
+) -> pd.DataFrame:
+    """One row for each sample, also when none of its photographs shows a face (`keys` is empty then)."""
+    affines = {
+        row.key: np.asarray(row.crop_from_photograph, np.float64).reshape(2, 3)
+        for row in aligned[aligned["status"] == "kept"].itertuples()
+    }
+    rows = [
+        {
+            "sample": sample.name,
+            "subject": sample.subject,
+            "condition": sample.condition,
+            "comparison": sample.comparison,
+            "ablation": sample.ablation,
+            "keys": [photo.key for photo in sample.photographs if photo.key in affines],
+            "scan": f"scans/{sample.scan_name}.ply" if sample.read_scan is not None else "",
+            "landmarks": _crop_landmarks(sample.photographs, affines, factors),
+            "skin_tone_ita": skin_tones.get(sample.subject, math.nan),
+        }
+        for sample in samples
+    ]
+    return pd.DataFrame(rows)
+
+
+def _crop_landmarks(
+    photographs: Sequence[RawPhotograph], affines: Mapping[str, NDArray[np.float64]], factors: Mapping[str, float]
+) -> list[float]:
+    """The true landmarks of a sample's only photograph in pixels of its crop, x0, y0, x1, …; empty without."""
+    photo = photographs[0]
+    if photo.landmarks is None or photo.key not in affines:
+        return []
+    return [float(number) for number in warp_points(photo.landmarks * factors[photo.key], affines[photo.key]).ravel()]
