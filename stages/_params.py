@@ -30,12 +30,12 @@ def parse_params(text: str) -> Params:
     tree = yaml.safe_load(text)
     if not isinstance(tree, dict):
         raise ValueError("expected sections, got nothing")
-    profile, profiles = tree.pop("profile", None), tree.pop("profiles", {})
+    profile, profiles = tree.pop("profile", None), tree.pop("profiles", None) or {}
     if profile not in profiles:
         raise ValueError(f"profile: expected one of {', '.join(profiles)}, got {profile!r}")
     params = _validated(tree, "")
     for name, overrides in profiles.items():  # a mistake in another profile must not wait until it is chosen
-        checked = _validated(_overlaid(tree, overrides), f"profiles.{name}.")
+        checked = _validated(_overlaid(tree, overrides or {}), f"profiles.{name}.")
         params = checked if name == profile else params
     return params
 

@@ -21,7 +21,9 @@ def _pixels(points: Tensor, size: tuple[int, int] = (200, 200), camera: Camera =
 def test_rotations_are_orthonormal_and_do_not_mirror() -> None:
     angles = 3 * torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     rotations = rotation_from_euler(angles)
-    torch.testing.assert_close(rotations @ rotations.transpose(1, 2), torch.eye(3, dtype=torch.float64).expand(20, 3, 3))
+    torch.testing.assert_close(
+        rotations @ rotations.transpose(1, 2), torch.eye(3, dtype=torch.float64).expand(20, 3, 3)
+    )
     torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(20, dtype=torch.float64))
 
 

@@ -90,7 +90,9 @@ def test_specular_albedo_scales_the_highlight() -> None:
     albedo = torch.tensor([[[0.1, 0.2, -0.3]]])
     zero = torch.zeros(1, 1, 3)
     light = torch.tensor([[0.0, 0.0, 500.0]])
-    shaded = specular_shading(albedo, zero + torch.tensor(TOWARDS_CAMERA), zero, light, CAMERA_POSITION, light[:, :1] + 5)
+    shaded = specular_shading(
+        albedo, zero + torch.tensor(TOWARDS_CAMERA), zero, light, CAMERA_POSITION, light[:, :1] + 5
+    )
     torch.testing.assert_close(shaded, torch.tensor([[[0.1, 0.2, 0.0]]]))
 
 
@@ -114,7 +116,9 @@ def _lights() -> list[tuple[str, tuple[float, ...], tuple[float, ...]]]:
     ]
 
 
-@pytest.mark.parametrize(("name", "normal", "light"), _lights(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "normal", "light"), _lights(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_highlight_has_a_gradient(name: str, normal: tuple[float, ...], light: tuple[float, ...]) -> None:
     values = ((0.1, 0.2, 0.3), normal, (1.0e-3, 2.0e-3, 0.0) if name == "lit" else (0.0, 0.0, 0.0))
     given = [torch.tensor([[row]], dtype=torch.float64, requires_grad=True) for row in values]
