@@ -65,7 +65,7 @@ def hair_meshes(frame: HeadFrame, surface: HeadSurface, style: HairStyle) -> tup
     points = _cap(surface, directions, polar, thickness)
     colour = style.rgb * _strands(azimuth, part, style, generator)[..., None]
     triangles = grid_triangles(_ROWS, _COLUMNS, closed=True)
-    shine = 0.02 if style.name in ("curly", "buzz") else 0.06
+    shine = 0.01 if style.name in ("curly", "buzz") else 0.035
     return (solid(frame.place(points.reshape(-1, 3)), triangles, colour.reshape(-1, 3), shine=shine, segment="hair"),)
 
 

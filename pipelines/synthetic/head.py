@@ -34,18 +34,20 @@ def build_head(face: Face, skin_rgb: Array, style: HairStyle) -> Head:
     generator = np.random.default_rng(style.seed)
     frame = head_frame(face.landmarks)
     surface = head_surface(face, frame)
-    body = (_neck(frame, skin_rgb, generator), *_shoulders(frame, generator), *_ears(frame, skin_rgb, style))
+    body = (_neck(frame, face, skin_rgb, generator), *_shoulders(frame, generator), *_ears(frame, skin_rgb, style))
     return Head(frame, surface, skin_rgb, style.rgb, body, hair_meshes(frame, surface, style))
 
 
-def _neck(frame: HeadFrame, skin_rgb: Array, generator: np.random.Generator) -> Mesh:
+def _neck(frame: HeadFrame, face: Face, skin_rgb: Array, generator: np.random.Generator) -> Mesh:
     """A tube from inside the head to below the collar, darker under the chin where less light arrives."""
     heights = np.linspace(-50, -260, 20)
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     thickness = generator.uniform(0.88, 1.05)
     flare = 1 + 0.9 * np.clip((-heights - 140) / 90, 0, None) ** 2
     x = 57 * thickness * flare[:, None] * np.sin(angle)
-    z = (-6 + 0.10 * heights)[:, None] + 56 * thickness * np.sqrt(flare)[:, None] * np.cos(angle)
+    chin = float(frame.measure(face.landmarks[8])[2])
+    middle = min(-6.0, chin - 24.0 - 56 * thickness + 11.0)  # never in front of a receding chin
+    z = (middle + 0.10 * heights)[:, None] + 56 * thickness * np.sqrt(flare)[:, None] * np.cos(angle)
     muscle = 3.0 * np.exp(-(((np.abs(angle - np.pi) - 2.4) / 0.25) ** 2))  # the two cords at the front
     y = np.broadcast_to(heights[:, None], x.shape)
     vertices = np.stack([x, y, z + muscle], axis=-1).reshape(-1, 3)

@@ -16,6 +16,7 @@ from pipelines.synthetic.meshes import Array, Mesh, grid_triangles, solid
 _CENTRE = np.array([0.0, 15.0, -16.0])
 _AXES = np.array([76.0, 98.0, 94.0])
 _FACE_WIDTH, _EYES_TO_CHIN = 132.0, 113.0  # mm between the landmarks 0 and 16; from eye level down to landmark 8
+_EYES_TO_EARS_AT_LEAST = 45.0  # mm; some face models end, with landmarks 0 and 16, well before the ears
 _BACK = np.array([0.0, 0.15, -1.0]) / np.hypot(0.15, 1.0)  # where the rings of the back of the head close
 _RINGS = 22
 _BLENDED_RINGS = 5  # next to the face; colours and normals turn from the rim's into the skull's
@@ -56,7 +57,8 @@ def head_frame(landmarks: NDArray[np.floating]) -> HeadFrame:
     eyes, ears, chin = landmarks[36:48].mean(axis=0), landmarks[[0, 16]], landmarks[8]
     width = abs(ears[1, 0] - ears[0, 0]) / _FACE_WIDTH
     height = (eyes[1] - chin[1]) / _EYES_TO_CHIN
-    origin = np.array([ears[:, 0].mean(), eyes[1], ears[:, 2].mean()])
+    depth = min(float(ears[:, 2].mean()), eyes[2] - _EYES_TO_EARS_AT_LEAST * width)
+    origin = np.array([ears[:, 0].mean(), eyes[1], depth])
     return HeadFrame(origin.astype(np.float32), np.array([width, height, (width + height) / 2], np.float32))
 
 

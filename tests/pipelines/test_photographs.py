@@ -1,0 +1,259 @@
+"""Photographs of one's own: whatever lies in the folder gets a row, and nothing stops the run."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pipelines.face_model_file import save_face_model
+from pipelines.params import PhotographsParams
+from pipelines.photographs.collect import collect_photographs
+from pipelines.photographs.splits import split_identities
+from pipelines.shards import ShardReader, decode, read_rows, sha256_of, verify
+from tests.toy import toy_face_arrays
+
+SIDE = 80
+
+
+def _picture(seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
+    """A smooth random picture (width, height) that survives JPEG."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def _params(source: Path | str, **changes: Any) -> PhotographsParams:
+    values: dict[str, Any] = {
+        "source": str(source), "extra": (), "people": 4, "photographs_per_person": 2, "size": 128,
+        "test_fraction": 0.25, "validation_fraction": 0.25, "maximum_megapixels": 1.0, "minimum_side": 64,
+        "longest_side": 300, "glasses_fraction": 0.2, "hat_fraction": 0.2, "occluder_fraction": 0.2,
+        "keys_per_shard": 3, "workers": 1, "seed": 1,
+    }  # fmt: skip
+    return PhotographsParams(**{**values, **changes})
+
+
+def _collect(folder: Path, params: PhotographsParams, output: str = "output") -> pd.DataFrame:
+    """Rows by name."""
+    face_model = folder / "face_model.h5"
+    if not face_model.exists():
+        save_face_model(face_model, toy_face_arrays())
+    target = folder / output
+    collect_photographs(face_model, target / "photographs", target / "truth", params=params, distance_mm=1000.0)
+    return read_rows(target / "photographs").set_index("name")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "source"
+    folder.mkdir()
+    _picture(0).save(folder / "good.jpg")
+    return folder
+
+
+def _stored(tmp_path: Path, key: str) -> np.ndarray:
+    return decode(ShardReader(tmp_path / "output" / "photographs").read(key, "jpg"))
+
+
+def _reason(tmp_path: Path, source: Path, name: str, **changes: Any) -> str:
+    rows = _collect(tmp_path, _params(source, **changes))
+    row = rows.loc[name]
+    assert row.status == "rejected"
+    assert row.split == ""
+    assert row.key not in ShardReader(tmp_path / "output" / "photographs")
+    assert rows.loc["good.jpg"].status == "kept"
+    return str(row.reason)
+
+
+def test_text_named_as_a_picture(tmp_path: Path, source: Path) -> None:
+    (source / "text.jpg").write_text("not a picture at all")
+    assert _reason(tmp_path, source, "text.jpg") == "not a picture"
+
+
+def test_empty_file(tmp_path: Path, source: Path) -> None:
+    (source / "empty.png").write_bytes(b"")
+    assert _reason(tmp_path, source, "empty.png") == "not a picture"
+
+
+def test_truncated_picture(tmp_path: Path, source: Path) -> None:
+    buffer = io.BytesIO()
+    _picture(1, (200, 200)).save(buffer, "JPEG")
+    (source / "half.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+    reason = _reason(tmp_path, source, "half.jpg")
+    assert reason.startswith("broken picture: ")
+    assert str(tmp_path) not in reason
+
+
+def test_hundred_megapixels_are_rejected_by_their_header(tmp_path: Path, source: Path) -> None:
+    # The header promises 40,000 × 40,000 pixels, there is no data: decoding would say "broken", not "too large".
+    header = struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
+    chunk = b"IHDR" + header
+    data = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    idat = b"IDAT" + zlib.compress(b"")
+    data += struct.pack(">I", len(idat) - 4) + idat + struct.pack(">I", zlib.crc32(idat))
+    (source / "bomb.png").write_bytes(data)
+    reason = _reason(tmp_path, source, "bomb.png", maximum_megapixels=64.0)
+    assert reason == "too large: 1600.0 megapixels, at most 64 are read"
+
+
+def test_small_picture(tmp_path: Path, source: Path) -> None:
+    _picture(2, (63, 90)).save(source / "small.png")
+    assert _reason(tmp_path, source, "small.png") == "too small: 63 x 90 px, at least 64 px a side are needed"
+
+
+def test_duplicate_names_the_first_one_in_any_encoding(tmp_path: Path, source: Path) -> None:
+    Image.open(source / "good.jpg").save(source / "same.png")
+    assert _reason(tmp_path, source, "same.png") == "duplicate of good.jpg"
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "P", "1", "I;16", "I", "F"])
+def test_every_mode_becomes_rgb(tmp_path: Path, source: Path, mode: str) -> None:
+    picture = _picture(3)
+    grey = np.asarray(picture.convert("L"))
+    if mode == "I;16":
+        converted = Image.fromarray(grey.astype(np.uint16) * 257)
+    elif mode == "I":
+        converted = Image.fromarray(grey.astype(np.int32) * 257)
+    elif mode == "F":
+        converted = Image.fromarray(grey.astype(np.float32) / np.float32(grey.max()))
+    else:
+        converted = picture.convert(mode)
+    name = "picture.tif" if mode in ("CMYK", "I", "F") else "picture.png"
+    converted.save(source / name)
+    row = _collect(tmp_path, _params(source)).loc[name]
+    assert row.status == "kept"
+    stored = _stored(tmp_path, row.key).astype(float)
+    assert stored.shape == (SIDE, SIDE, 3)
+    expected = np.asarray(converted.convert("RGB") if mode in ("CMYK", "P", "1") else picture).astype(float)
+    if mode in ("L", "LA", "I;16", "I", "F"):
+        scale = 255 / grey.max() if mode == "F" else 1.0
+        expected = np.repeat(grey[..., None] * scale, 3, axis=2)
+    tolerance = 12 if mode in ("P", "1") else 4  # JPEG blurs dithering
+    assert np.abs(stored - expected).mean() < tolerance
+
+
+def test_transparent_parts_become_white(tmp_path: Path, source: Path) -> None:
+    Image.new("RGBA", (SIDE, SIDE), (10, 200, 30, 0)).save(source / "glass.png")
+    row = _collect(tmp_path, _params(source)).loc["glass.png"]
+    assert _stored(tmp_path, row.key).min() > 250
+
+
+def test_animation_gives_its_first_frame(tmp_path: Path, source: Path) -> None:
+    red, blue = Image.new("RGB", (SIDE, SIDE), (220, 0, 0)), Image.new("RGB", (SIDE, SIDE), (0, 0, 220))
+    red.save(source / "moving.gif", save_all=True, append_images=[blue])
+    row = _collect(tmp_path, _params(source)).loc["moving.gif"]
+    assert np.abs(_stored(tmp_path, row.key).mean(axis=(0, 1)) - [220, 0, 0]).max() < 6
+
+
+def test_exif_rotation_is_applied(tmp_path: Path, source: Path) -> None:
+    sideways = np.zeros((SIDE, 2 * SIDE, 3), np.uint8)
+    sideways[:, :SIDE] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees clockwise: what was left comes to the top
+    Image.fromarray(sideways).save(source / "turned.jpg", exif=exif)
+    row = _collect(tmp_path, _params(source)).loc["turned.jpg"]
+    assert (row.width, row.height) == (SIDE, 2 * SIDE)
+    stored = _stored(tmp_path, row.key)
+    assert stored[: SIDE // 2].mean() > 250 > 5 > stored[-SIDE // 2 :].mean()
+
+
+def test_large_pictures_are_shrunk(tmp_path: Path, source: Path) -> None:
+    _picture(4, (900, 600)).save(source / "large.jpg")
+    row = _collect(tmp_path, _params(source)).loc["large.jpg"]
+    assert (row.width, row.height) == (300, 200)
+    assert np.abs(_stored(tmp_path, row.key).astype(float) - np.asarray(_picture(4, (300, 200)))).mean() < 6
+
+
+def test_names_are_relative_and_folders_are_identities(tmp_path: Path, source: Path) -> None:
+    for number, name in enumerate(("anna/1.jpg", "anna/2.jpg", "set/ben/1.jpg", ".hidden/1.jpg", "ähm ü.jpg")):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        _picture(10 + number).save(source / name)
+    rows = _collect(tmp_path, _params(source))
+    assert dict(rows.identity) == {
+        "anna/1.jpg": "anna", "anna/2.jpg": "anna", "good.jpg": "", "set/ben/1.jpg": "set/ben", "ähm ü.jpg": "",
+    }  # fmt: skip
+    assert rows.loc["anna/1.jpg"].split == rows.loc["anna/2.jpg"].split
+    assert rows.key.str.fullmatch("[0-9A-Za-z_-]+").all()
+    assert rows.key.is_unique
+
+
+def test_a_key_stays_when_other_files_come(tmp_path: Path, source: Path) -> None:
+    before = _collect(tmp_path, _params(source)).loc["good.jpg"].key
+    _picture(20).save(source / "another.jpg")
+    assert _collect(tmp_path, _params(source), "again").loc["good.jpg"].key == before
+
+
+def test_no_photograph_left_is_an_error_with_the_reasons(tmp_path: Path, source: Path) -> None:
+    (source / "good.jpg").write_text("no")
+    (source / "second.jpg").write_text("no")
+    with pytest.raises(ValueError, match=r"no photograph left .*: 2 x not a picture"):
+        _collect(tmp_path, _params(source, extra=("astronaut",)))
+    assert len(read_rows(tmp_path / "output" / "photographs")) == 3
+
+
+def test_a_missing_folder_and_a_missing_extra_are_errors(tmp_path: Path, source: Path) -> None:
+    with pytest.raises(ValueError, match="'synthetic' or a folder"):
+        _collect(tmp_path, _params(tmp_path / "nowhere"))
+    with pytest.raises(ValueError, match=r"photographs\.extra: .*nobody\.jpg"):
+        _collect(tmp_path, _params(source, extra=("nobody.jpg",)))
+
+
+def test_extra_photographs_are_in_a_split_of_their_own(tmp_path: Path, source: Path) -> None:
+    _picture(30).save(tmp_path / "friend.jpg")
+    rows = _collect(tmp_path, _params(source, extra=("astronaut", str(tmp_path / "friend.jpg"))))
+    assert dict(rows.split) == {"good.jpg": "train", "astronaut.png": "extra", "friend.jpg": "extra"}
+    assert rows.loc["astronaut.png"].key == "astronaut"
+    assert _stored(tmp_path, "astronaut").shape == (300, 300, 3)
+
+
+def test_real_photographs_have_an_empty_but_valid_truth(tmp_path: Path, source: Path) -> None:
+    _collect(tmp_path, _params(source))
+    assert len(ShardReader(tmp_path / "output" / "truth")) == 0
+    assert list(read_rows(tmp_path / "output" / "truth").columns)[:2] == ["key", "landmarks"]
+
+
+def test_synthetic_photographs_have_a_truth_for_each(tmp_path: Path) -> None:
+    rows = _collect(tmp_path, _params("synthetic", extra=("astronaut",))).reset_index()
+    truth = read_rows(tmp_path / "output" / "truth")
+    synthetic = rows[rows.synthetic]
+    assert truth.key.tolist() == synthetic.key.tolist()
+    assert ShardReader(tmp_path / "output" / "truth").keys == synthetic.key.tolist()
+    assert synthetic.groupby("identity").split.nunique().max() == 1
+    assert synthetic.groupby("split").identity.nunique().to_dict() == {"test": 1, "train": 2, "validation": 1}
+    assert rows.iloc[-1][["key", "split", "synthetic"]].tolist() == ["astronaut", "extra", False]
+
+
+@pytest.mark.parametrize("kind", ["synthetic", "folder"])
+def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, source: Path, kind: str) -> None:
+    for number in range(4):
+        _picture(40 + number).save(source / f"{number}.jpg")
+    hashes = []
+    for workers in (1, 2):
+        output = tmp_path / f"workers{workers}"
+        _collect(tmp_path, _params(source if kind == "folder" else kind, workers=workers), output.name)
+        verify(output / "photographs")
+        hashes.append({path.relative_to(output): sha256_of(path) for path in output.rglob("*") if path.is_file()})
+    assert hashes[0] == hashes[1]
+    assert len(hashes[0]) >= 6
+
+
+def test_splits_have_one_identity_each_when_there_are_enough() -> None:
+    for count, expected in ((1, (0, 0, 1)), (2, (1, 0, 1)), (3, (1, 1, 1)), (40, (4, 2, 34))):
+        split = split_identities(
+            [f"person {n}" for n in range(count)] * 2, test_fraction=0.1, validation_fraction=0.05, seed=3
+        )
+        parts = list(split.values())
+        assert tuple(parts.count(name) for name in ("test", "validation", "train")) == expected
+
+
+def test_splits_follow_the_seed_and_not_the_order() -> None:
+    names = [f"person {n}" for n in range(30)]
+    first, same, other = (
+        split_identities(order, test_fraction=0.2, validation_fraction=0.2, seed=seed)
+        for order, seed in ((names, 1), (names[::-1], 1), (names, 2))
+    )
+    assert first == same != other
