@@ -12,6 +12,9 @@ import typer
 PathFlag = Annotated[Path, typer.Option()]
 TextFlag = Annotated[str, typer.Option()]
 
+# Finished label shards by fingerprint; no output of DVC, saves time only, may be deleted (`pipelines.labelling.shard_map`).
+MEMO = Path(".memo")
+
 _PR_SET_PDEATHSIG = 1
 
 

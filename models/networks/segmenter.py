@@ -1,0 +1,46 @@
+"""The face segmentation network: a U-Net over crops, and its class-weighted cross-entropy (Sec. 4.2)."""
+
+import segmentation_models_pytorch as smp
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, interpolate
+
+from models.segments import SEGMENTS
+
+
+class Segmenter(nn.Module):
+    """U-Net of segmentation-models-pytorch: crops (B, 3, H, W), sRGB in 0..1 → class logits at `input_size`."""
+
+    def __init__(self, encoder: str, input_size: int) -> None:
+        super().__init__()
+        if input_size % 32:
+            raise ValueError(f"expected an input size that is a multiple of 32 (five halvings), got {input_size}")
+        self.input_size = input_size
+        self.network = smp.Unet(encoder, encoder_weights=None, classes=len(SEGMENTS))
+
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 10 S S"]:
+        """Logits of the classes of `models.segments`."""
+        size = (self.input_size, self.input_size)
+        resized = image if image.shape[-2:] == size else interpolate(image, size, mode="bilinear", antialias=True)
+        logits: Tensor = self.network(4 * resized - 2)
+        return logits
+
+    def segments(self, image: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B H W"]:
+        """Class number of each pixel of the crops, from logits brought to the size of the crops."""
+        logits = interpolate(self(image), image.shape[-2:], mode="bilinear")
+        return logits.argmax(dim=1)
+
+
+def class_weights(pixel_counts: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
+    """Weights by the inverse square root of each class's frequency, of mean one over all pixels; zero for absent classes."""
+    present = pixel_counts > 0
+    raw = torch.where(present, pixel_counts.clamp_min(1).rsqrt(), torch.zeros_like(pixel_counts))
+    return raw * pixel_counts.sum() / (raw * pixel_counts).sum()
+
+
+def weighted_cross_entropy(
+    logits: Float[Tensor, "B N H W"], segments: Int[Tensor, "B H W"], weights: Float[Tensor, "N"]
+) -> Float[Tensor, ""]:
+    """Mean over the pixels of the cross-entropy, each pixel weighted by its true class."""
+    return (weights[segments] * cross_entropy(logits, segments, reduction="none")).mean()

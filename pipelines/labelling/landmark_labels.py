@@ -1,0 +1,99 @@
+"""68 landmarks of each crop: by face-alignment's FAN when its weights are there, else by a network trained on synthetic truth."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models import augmentation
+from models.networks import landmark_network
+from models.networks.landmark_network import STRIDE, LandmarkGuess, LandmarkNetwork, heatmap_loss
+from pipelines.dataset import resized
+from pipelines.labelling import fan, network_training
+from pipelines.labelling.device import best_device
+from pipelines.labelling.network_training import crop_batches, train_network
+from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
+from pipelines.labelling.truth import LandmarkedCrops, training_rows
+from pipelines.params import LandmarksParams, NetworkTrainingParams
+from pipelines.shards import ShardReader, sha256_of, write_rows
+from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
+
+ROTATION_DEGREES, LOG_SCALE, SHIFT = 15.0, 0.18, 0.1  # of the augmentation; real crops lie less exactly than synthetic ones
+
+
+def train_landmarks(aligned: Path, truth: Path, output: Path, *, params: NetworkTrainingParams) -> None:
+    """Train the landmark network on the synthetic training crops."""
+    rows = training_rows(aligned, truth, "train_landmarks")
+
+    def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+        image, landmarks = _augmented(*batch, size=params.input_size, generator=generator)
+        return heatmap_loss(network(image), landmarks / STRIDE)
+
+    torch.manual_seed(params.seed)
+    network = LandmarkNetwork(params.encoder, params.input_size)
+    dataset = LandmarkedCrops(aligned, rows)
+    history = train_network(network, dataset, loss_of=loss_of, params=params, stage="train_landmarks")
+    description = {
+        "architecture": "resnet-heatmaps",
+        "encoder": params.encoder,
+        "input_size": params.input_size,
+        "crops": len(rows),
+    }
+    save_weights(output, network, description, history)
+
+
+def load_landmark_network(folder: Path) -> LandmarkNetwork:
+    """The trained landmark network, on the best device."""
+    description = read_description(folder)
+    network = LandmarkNetwork(description["encoder"], description["input_size"])
+    load_weights(folder, network)
+    return network.eval().to(best_device(), memory_format=torch.channels_last)
+
+
+def label_landmarks(aligned: Path, weights: Path, output: Path, *, params: LandmarksParams, memo: Path) -> None:
+    """Write a row of landmarks for each crop; pixels of the crop."""
+    use_fan = params.network == "fan" or (params.network == "auto" and fan.weights_file().is_file())
+    name = "fan" if use_fan else "own"
+    fingerprint = {
+        "stage": "landmarks",
+        "network": name,
+        "weights": sha256_of(fan.require_weights() if use_fan else weights / WEIGHTS),
+        "code": source_digest(__file__, fan.__file__, landmark_network.__file__, network_training.__file__),
+    }
+
+    def prepare() -> LabelShard:
+        network = fan.FanNetwork(best_device()) if use_fan else load_landmark_network(weights)
+        reader = ShardReader(aligned)
+
+        def label_shard(keys: Sequence[str]) -> Iterator[Label]:
+            for chunk, images in crop_batches(reader, keys, params.batch_size):
+                with torch.inference_mode():
+                    guess = network.locate(images)
+                yield from _labels(chunk, guess, name)
+
+        return label_shard
+
+    rows = map_shards([aligned], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
+    write_rows(output, rows)
+
+
+def _labels(keys: Sequence[str], guess: LandmarkGuess, network: str) -> Iterator[Label]:
+    points, confidence = guess.points.cpu().flatten(1).tolist(), guess.confidence.cpu().tolist()
+    for key, landmarks, certainty in zip(keys, points, confidence, strict=True):
+        yield Label(key, {}, {"key": key, "landmarks": landmarks, "confidence": certainty, "network": network})
+
+
+def _augmented(
+    image: Tensor, landmarks: Tensor, *, size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A batch moved, recoloured and partly covered; landmarks in pixels of `size`."""
+    device = best_device()
+    movements = augmentation.random_movements(
+        len(image), generator, rotation_degrees=ROTATION_DEGREES, log_scale=LOG_SCALE, shift=SHIFT
+    )
+    pictures = augmentation.move_pictures(resized(image.to(device), size), movements, mode="bilinear")
+    covered = augmentation.random_occlusions(len(image), size, generator)
+    pictures = augmentation.cover(augmentation.change_colours(pictures, generator), covered, generator)
+    points = augmentation.move_landmarks(landmarks.to(device) * size / image.shape[-1], movements, size)
+    return pictures.contiguous(memory_format=torch.channels_last), points

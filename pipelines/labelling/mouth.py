@@ -1,0 +1,60 @@
+"""The inner-mouth mask A of each crop: between the inner lip landmarks, corrected by what the segmentation saw."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.draw import polygon2mask
+
+from models.landmarks import LANDMARKS
+from models.segments import SEGMENT_INDEX
+from pipelines.dataset import landmarks_by_key
+from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
+from pipelines.params import MouthParams
+from pipelines.shards import ShardReader, decode, encode_png, write_rows
+
+
+def label_mouths(landmarks: Path, segments: Path, output: Path, *, params: MouthParams, memo: Path) -> None:
+    """Write the inner-mouth mask, 0 or 255, of each crop; empty where the mouth is closed."""
+    fingerprint = {"stage": "mouth", "params": params.model_dump(), "code": source_digest(__file__)}
+
+    def prepare() -> LabelShard:
+        reader, points = ShardReader(segments), landmarks_by_key(landmarks)
+
+        def label_shard(keys: Sequence[str]) -> Iterator[Label]:
+            for key in keys:
+                mask = mouth_mask(points[key], decode(reader.read(key, "png")), params.minimum_opening_px)
+                yield Label(key, {"png": encode_png(mask.astype(np.uint8) * 255)}, {"key": key})
+
+        return label_shard
+
+    rows = map_shards([segments, landmarks], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
+    write_rows(output, rows)
+
+
+def mouth_mask(
+    landmarks: NDArray[np.floating], segments: NDArray[np.uint8], minimum_opening: float
+) -> NDArray[np.bool_]:
+    """Pixels of the inner mouth, from 68 landmarks and the segments of the same crop.
+
+    The polygon of the inner lips says where; the segmentation adds what it calls inner mouth between the outer lips.
+    """
+    if mouth_opening(landmarks) < minimum_opening:
+        return np.zeros(segments.shape, bool)
+    inner = _inside(landmarks[LANDMARKS["inner_mouth"]], segments.shape)
+    seen = (segments == SEGMENT_INDEX["inner_mouth"]) & _inside(landmarks[LANDMARKS["outer_mouth"]], segments.shape)
+    return inner | seen
+
+
+def mouth_opening(landmarks: NDArray[np.floating]) -> float:
+    """The largest distance between the inner lips (three pairs of opposite points), in the unit of the landmarks."""
+    _, *upper, _, right, middle, left = landmarks[LANDMARKS["inner_mouth"]]
+    return float(np.linalg.norm(np.stack(upper) - np.stack([left, middle, right]), axis=-1).max())
+
+
+def _inside(points: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Pixels whose centre lies within a polygon of (x, y) points."""
+    rows_and_columns = points[:, ::-1] - 0.5  # array indices are whole numbers at the centres
+    inside: NDArray[np.bool_] = polygon2mask(shape, rows_and_columns)
+    return inside

@@ -1,0 +1,71 @@
+"""The loop that trains both labelling networks, and batches of crops for their inference."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from pipelines.dataset import EndlessSampler, endless_batches
+from pipelines.labelling.device import best_device
+from pipelines.params import NetworkTrainingParams
+from pipelines.shards import ShardReader, decode
+
+LOGGED_STEPS = 50  # points of the training curve
+
+
+def train_network(
+    network: nn.Module,
+    dataset: Dataset[Any],
+    *,
+    loss_of: Callable[[nn.Module, Any, torch.Generator], Tensor],
+    params: NetworkTrainingParams,
+    stage: str,
+) -> pd.DataFrame:
+    """Train in place with Adam and a one-cycle learning rate; returns the curve: step, mean loss since the last, rate.
+
+    `loss_of` augments a batch with the generator and gives its loss.
+    """
+    network.to(best_device(), memory_format=torch.channels_last).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=params.learning_rate, total_steps=params.iterations, pct_start=0.2
+    )
+    sampler = EndlessSampler(len(dataset), params.seed)  # type: ignore[arg-type]
+    generator = torch.Generator().manual_seed(params.seed)
+    history, losses = [], []
+    batches = islice(endless_batches(dataset, params.batch_size, sampler), params.iterations)
+    with tqdm(batches, desc=stage, total=params.iterations, smoothing=0.05) as progress:
+        for step, batch in enumerate(progress, start=1):
+            rate = schedule.get_last_lr()[0]
+            loss = loss_of(network, batch, generator)
+            if not torch.isfinite(loss):
+                raise ValueError(f"{stage}: the loss is not finite at step {step}; lower {stage}.learning_rate")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            if step % max(1, params.iterations // LOGGED_STEPS) == 0 or step == params.iterations:
+                history.append({"step": step, "loss": float(np.mean(losses)), "learning_rate": rate})
+                progress.set_postfix(loss=f"{np.mean(losses):.3f}")
+                losses = []
+    network.eval()
+    return pd.DataFrame(history)
+
+
+def crop_batches(
+    reader: ShardReader, keys: Sequence[str], batch_size: int
+) -> Iterator[tuple[Sequence[str], Float[Tensor, "B 3 H W"]]]:
+    """Keys and their crops, sRGB in 0..1, on the best device."""
+    for first in range(0, len(keys), batch_size):
+        chunk = keys[first : first + batch_size]
+        pictures = np.stack([decode(reader.read(key, "jpg")) for key in chunk])
+        images = torch.from_numpy(pictures).to(best_device()).permute(0, 3, 1, 2).float() / 255
+        yield chunk, images.contiguous(memory_format=torch.channels_last)

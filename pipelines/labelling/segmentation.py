@@ -1,0 +1,107 @@
+"""The segmentation network: trained on synthetic truth, and the segments it sees in every crop."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from models import augmentation
+from models.networks import segmenter
+from models.networks.segmenter import Segmenter, class_weights, weighted_cross_entropy
+from models.segments import SEGMENT_INDEX, SEGMENTS
+from pipelines.dataset import resized
+from pipelines.labelling import network_training
+from pipelines.labelling.device import best_device
+from pipelines.labelling.network_training import crop_batches, train_network
+from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
+from pipelines.labelling.truth import SegmentedCrops, evenly_spread, training_rows
+from pipelines.params import NetworkTrainingParams, SegmentParams
+from pipelines.shards import ShardReader, encode_png, sha256_of, write_rows
+from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
+
+COUNTED_CROPS = 256  # enough to know how often each class occurs
+ROTATION_DEGREES, LOG_SCALE, SHIFT = 15.0, 0.2, 0.12  # of the augmentation; real crops lie less exactly than synthetic ones
+
+
+def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: NetworkTrainingParams) -> None:
+    """Train the segmentation network on the synthetic training crops."""
+    rows = training_rows(aligned, truth, "train_segmenter")
+    dataset = SegmentedCrops(aligned, truth, rows, params.input_size)
+    counts = _pixel_counts(dataset)
+    weights = class_weights(counts).to(best_device())
+
+    def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+        image, segments = _augmented(*batch, size=params.input_size, generator=generator)
+        return weighted_cross_entropy(network(image), segments, weights)
+
+    torch.manual_seed(params.seed)
+    network = Segmenter(params.encoder, params.input_size)
+    history = train_network(network, dataset, loss_of=loss_of, params=params, stage="train_segmenter")
+    description = {
+        "architecture": "unet",
+        "encoder": params.encoder,
+        "input_size": params.input_size,
+        "classes": list(SEGMENTS),
+        "crops": len(rows),
+    }
+    save_weights(output, network, description, history)
+
+
+def load_segmenter(folder: Path) -> Segmenter:
+    """The trained segmentation network, on the best device."""
+    description = read_description(folder)
+    if description["classes"] != list(SEGMENTS):
+        raise ValueError(f"{folder}: made for other classes ({description['classes']}); run train_segmenter again")
+    network = Segmenter(description["encoder"], description["input_size"])
+    load_weights(folder, network)
+    return network.eval().to(best_device(), memory_format=torch.channels_last)
+
+
+def label_segments(aligned: Path, weights: Path, output: Path, *, params: SegmentParams, memo: Path) -> None:
+    """Write the class number of each pixel of each crop."""
+    fingerprint = {
+        "stage": "segment",
+        "weights": sha256_of(weights / WEIGHTS),
+        "code": source_digest(__file__, segmenter.__file__, network_training.__file__),
+    }
+
+    def prepare() -> LabelShard:
+        network, reader = load_segmenter(weights), ShardReader(aligned)
+
+        def label_shard(keys: Sequence[str]) -> Iterator[Label]:
+            for chunk, images in crop_batches(reader, keys, params.batch_size):
+                with torch.inference_mode():
+                    masks = network.segments(images).byte().cpu().numpy()
+                for key, mask in zip(chunk, masks, strict=True):
+                    yield Label(key, {"png": encode_png(mask)}, {"key": key})
+
+        return label_shard
+
+    rows = map_shards([aligned], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
+    write_rows(output, rows)
+
+
+def _augmented(
+    image: Tensor, segments: Tensor, *, size: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """A batch moved, recoloured and partly covered; what is covered is background."""
+    device = best_device()
+    movements = augmentation.random_movements(
+        len(image), generator, rotation_degrees=ROTATION_DEGREES, log_scale=LOG_SCALE, shift=SHIFT
+    )
+    pictures = augmentation.move_pictures(resized(image.to(device), size), movements, mode="bilinear")
+    masks = augmentation.move_pictures(segments.to(device)[:, None].float(), movements, mode="nearest")
+    covered = augmentation.random_occlusions(len(image), size, generator).to(device)
+    pictures = augmentation.cover(augmentation.change_colours(pictures, generator), covered, generator)
+    masks = masks.masked_fill(covered, SEGMENT_INDEX["background"])
+    return pictures.contiguous(memory_format=torch.channels_last), masks[:, 0].long()
+
+
+def _pixel_counts(dataset: SegmentedCrops) -> Tensor:
+    counts = np.zeros(len(SEGMENTS))
+    for index in evenly_spread(len(dataset), COUNTED_CROPS):
+        counts += np.bincount(dataset[index][1].numpy().ravel(), minlength=len(SEGMENTS))
+    return torch.from_numpy(counts).float()

@@ -1,0 +1,106 @@
+"""The two colour mixtures behind the skin probability: fitted on crops whose segments are known, stored as JSON."""
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.mixture import GaussianMixture as Estimator
+from threadpoolctl import threadpool_limits
+
+from models.mixture import GaussianMixture, ycbcr_from_rgb
+from models.segments import SEGMENT_INDEX
+from pipelines.dataset import crops
+from pipelines.labelling.truth import evenly_spread, rows_with_truth, true_segments
+from pipelines.params import FitSkinParams
+from pipelines.shards import ShardReader, decode
+
+SKIN_SEGMENTS = ("skin", "nose")
+SAMPLED_CROPS = 400
+TONE_GROUPS = 3  # thirds of the skin tones; each gives as many pixels, so that rare tones are not outvoted
+VARIANCE_FLOOR = 1.0  # squared 8-bit levels: no component narrower than rounding
+
+
+class SkinMixtures(NamedTuple):
+    """What `skin_probability` needs; colours are YCbCr of 8-bit sRGB."""
+
+    skin: GaussianMixture
+    other: GaussianMixture
+    prior: float
+
+
+def fit_skin(aligned: Path, segments: Path, truth: Path, output: Path, *, params: FitSkinParams) -> None:
+    """Fit both mixtures on the training crops; where no truth is known, the predicted segments stand in for it."""
+    rows = rows_with_truth(aligned, truth, "train")
+    source = "predicted segments" if rows.empty else "truth"
+    if rows.empty:
+        rows = crops(aligned, "train", "extra").assign(skin_tone_ita=0.0)
+    truth_reader, segment_reader = ShardReader(truth), ShardReader(segments)
+
+    def segments_of(row: pd.Series, size: int) -> NDArray[np.uint8]:
+        if source == "truth":
+            return true_segments(truth_reader, row, size=size, crop_size=size)
+        return decode(segment_reader.read(row["key"], "png"))
+
+    generator = np.random.default_rng(params.seed)
+    pixels: dict[str, list[NDArray[np.uint8]]] = {"skin": [], "features": [], "background": []}
+    reader, chosen = ShardReader(aligned), _balanced_over_tones(rows)
+    for _, row in chosen.iterrows():
+        picture = decode(reader.read(row["key"], "jpg"))
+        for name, mask in _masks(segments_of(row, len(picture))).items():
+            pixels[name].append(_sample(picture[mask], 2 * params.pixels // len(chosen) + 1, generator))
+    others = [_gathered(pixels[name], params.pixels // 2, generator) for name in ("features", "background")]
+    mixtures = {
+        "skin": _fit(_gathered(pixels["skin"], params.pixels, generator), params),
+        "other": _fit(np.concatenate(others), params),
+    }
+    document = {"colours": "YCbCr, BT.601 studio range", "fitted_on": source, "prior": params.skin_prior, **mixtures}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def load_skin_mixtures(path: Path) -> SkinMixtures:
+    """What `fit_skin` wrote, in double precision."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no skin mixtures; run the stage fit_skin first")
+    document = json.loads(path.read_text())
+    skin, other = (
+        GaussianMixture(**{name: torch.tensor(values, dtype=torch.float64) for name, values in document[part].items()})
+        for part in ("skin", "other")
+    )
+    return SkinMixtures(skin, other, document["prior"])
+
+
+def _balanced_over_tones(rows: pd.DataFrame) -> pd.DataFrame:
+    """As many crops of each third of the skin tones, light and dark."""
+    ordered = rows.sort_values(["skin_tone_ita", "key"])
+    groups = [ordered.iloc[part] for part in np.array_split(np.arange(len(ordered)), TONE_GROUPS) if len(part)]
+    return pd.concat([group.iloc[evenly_spread(len(group), SAMPLED_CROPS // TONE_GROUPS)] for group in groups])
+
+
+def _masks(segments: NDArray[np.uint8]) -> dict[str, NDArray[np.bool_]]:
+    skin = np.isin(segments, [SEGMENT_INDEX[name] for name in SKIN_SEGMENTS])
+    background = segments == SEGMENT_INDEX["background"]
+    return {"skin": skin, "background": background, "features": ~(skin | background)}
+
+
+def _sample(colours: NDArray[np.uint8], count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    return colours if len(colours) <= count else colours[generator.choice(len(colours), count, replace=False)]
+
+
+def _gathered(parts: list[NDArray[np.uint8]], count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
+    return _sample(np.concatenate([part.reshape(-1, 3) for part in parts]), count, generator)
+
+
+def _fit(colours: NDArray[np.uint8], params: FitSkinParams) -> dict[str, Any]:
+    if len(colours) < 10 * params.components:
+        raise ValueError(f"fit_skin: {len(colours)} pixels of one class are too few for {params.components} components")
+    points = ycbcr_from_rgb(torch.from_numpy(colours).double()).numpy()
+    estimator = Estimator(params.components, random_state=params.seed, reg_covar=VARIANCE_FLOOR)
+    with threadpool_limits(1):  # threads would add up in another order each time
+        estimator.fit(points)
+    numbers = {"weights": estimator.weights_, "means": estimator.means_, "covariances": estimator.covariances_}
+    return {name: np.round(values, 6).tolist() for name, values in numbers.items()}
