@@ -94,7 +94,9 @@ def test_truth_coefficients_project_to_the_stored_landmarks(model: FaceModel, pe
 
 
 def test_truth_coefficients_render_the_colours_of_the_photograph(model: FaceModel, person: Person, head: Head) -> None:
-    view = _view()._replace(shift=(0.0, 0.0))
+    view = _view()
+    glancing = view.light._replace(position=np.array([200, 100, 1500], np.float32), shininess=10.0)
+    view = view._replace(shift=(0.0, 0.0), light=glancing)
     neutral = np.zeros(model.expression_size, np.float32)
     taken = photograph(_face(model, person, neutral), head, view, size=SIZE)
     light = view.light
