@@ -1,0 +1,70 @@
+"""The 68 landmarks on the mesh: on the curves of the template, else the vertex nearest to an authored point."""
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.spatial import cKDTree
+
+from models.landmarks import LANDMARK_COUNT, MIRRORED
+from pipelines.embedded_face.geometry import Indices, Points
+from pipelines.embedded_face.regions import SoftRegions
+from pipelines.embedded_face.template import Template
+
+# (landmark, x, y, z) in mm on the person's right half (x < 0) and the midline.
+# fmt: off
+_POINTS = (
+    (0, -66.6, -4, -80), (1, -66.2, -22, -80), (2, -65, -40, -78.5), (3, -62.6, -57, -75), (4, -57.5, -74, -69),
+    (5, -49.5, -90, -58), (6, -38, -102, -45), (7, -21, -110.5, -29), (8, 0, -113.3, -16),
+    (27, 0, 3, -11.2), (28, 0, -10, -4.6), (29, 0, -22.5, 5), (30, 0, -36.5, 16.2),
+    (31, -14.6, -44.2, -7.5), (32, -7.5, -45, -3), (33, 0, -45.8, 0.6),
+)
+# fmt: on
+_BROW_POSITIONS = {22: 0.03, 23: 0.28, 24: 0.52, 25: 0.76, 26: 0.97}  # along the left brow
+_BROW_RAISE_MM = 1.2  # the landmarks lie on the upper part of the hair
+# x in mm on a curve of the left half; corners are given by the ends.
+_ON_CURVES: dict[str, dict[int, float]] = {
+    "upper_lid": {43: 26.0, 44: 36.5},
+    "lower_lid": {47: 26.0, 46: 36.5},
+    "upper_lip_border": {52: 5.4, 53: 15.0},
+    "lower_lip_border": {55: 17.0, 56: 8.5},
+    "upper_lip": {63: 8.0, 64: 22.5},
+    "lower_lip": {65: 8.0},
+}
+
+
+def landmark_vertices(template: Template, regions: SoftRegions) -> Indices:
+    """Vertex of each of the 68 landmarks, mirror-symmetric."""
+    curves, mouth = template.curves, template.curves.mouth
+    result = np.full(LANDMARK_COUNT, -1, np.int64)
+    for number, vertex in _nearest_to_points(template, regions).items():
+        result[number] = vertex
+    lines = {
+        "upper_lid": curves.upper_lid,
+        "lower_lid": curves.lower_lid,
+        "upper_lip_border": curves.upper_lip_border,
+        "lower_lip_border": curves.lower_lip_border,
+        "upper_lip": mouth.upper_lip,
+        "lower_lip": mouth.lower_lip,
+    }
+    for name, positions in _ON_CURVES.items():
+        for number, x in positions.items():
+            result[number] = lines[name][np.abs(template.vertices[lines[name], 0] - x).argmin()]
+    result[[42, 45, 54]] = curves.upper_lid[0], curves.upper_lid[-1], mouth.upper_lip[-1]
+    middle = (curves.upper_lip_border, curves.lower_lip_border, mouth.upper_lip, mouth.lower_lip)
+    result[[51, 57, 62, 66]] = [curve[0] for curve in middle]
+    return _mirrored(result, template.mirror)
+
+
+def _nearest_to_points(template: Template, regions: SoftRegions) -> dict[int, int]:
+    table = np.array(_POINTS, float)
+    numbers = [*(int(number) for number in table[:, 0]), *_BROW_POSITIONS]
+    brow = PchipInterpolator(np.linspace(0, 1, len(regions.brow_curve)), regions.brow_curve)
+    on_brow: Points = brow(list(_BROW_POSITIONS.values())) + np.array([0, _BROW_RAISE_MM, 0])
+    surface = np.flatnonzero(template.on_surface)
+    nearest = cKDTree(template.vertices[surface]).query(np.concatenate([table[:, 1:], on_brow]))[1]
+    return dict(zip(numbers, surface[nearest].tolist(), strict=True))
+
+
+def _mirrored(half: Indices, mirror: Indices) -> Indices:
+    """Fill landmarks that are still -1 with the mirror images of their partners."""
+    partners = half[list(MIRRORED)]
+    return np.where(half >= 0, half, mirror[partners])
