@@ -1,40 +1,87 @@
-"""Differentiable rasterization: rasterize → interpolate → edge gradient. (First sketch; being rewritten.)"""
+"""Differentiable rasterization: which triangle a pixel sees, what it looks like there, and how outlines move.
 
-import numpy as np
+    ids = rasterize(clip, triangles, (224, 224))
+    picture = interpolate(colours, clip, triangles, ids)
+    picture = edge_gradient(picture, clip, triangles, ids)
+
+The device of `clip` chooses the back end: compiled kernels on the CPU, nvdiffrast on a GPU. Clip coordinates are those
+of `models.camera`: x right, y down, nearer is smaller in z/w. Row 0 of a picture lies at y/w = -1.
+Pictures are (B, H, W, C) here, the order of the ids and of the kernels; the renderer permutes them.
+"""
+
+from types import ModuleType
+
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-from models.rasterizer import cpu_kernels
+__all__ = ["coverage", "edge_gradient", "interpolate", "rasterize"]
 
 
-def rasterize(clip: Tensor, triangles: Tensor, size: tuple[int, int]) -> Tensor:
-    """Triangle index of the nearest surface at each pixel centre, -1 where there is none. (B, V, 4), (F, 3) -> int32 (B, H, W)."""
-    ids, _ = cpu_kernels.rasterize(clip.detach().contiguous().numpy(), triangles.numpy(), *size)
-    return torch.from_numpy(ids)
+def rasterize(
+    clip: Float[Tensor, "B V 4"], triangles: Int[Tensor, "F 3"], size: tuple[int, int]
+) -> Int[Tensor, "B H W"]:
+    """Triangle with the smallest z/w at each pixel centre, int32; -1 where there is none. Not differentiable.
+
+    Both sides of a triangle are seen. A centre on a shared edge belongs to exactly one of the two triangles (top-left
+    rule); of surfaces at the same depth the first triangle wins. A triangle with a corner that is not in front of the
+    camera (w <= 0), not finite or absurdly far off the picture is left out as a whole; nothing is clipped.
+    """
+    _check_clip(clip)
+    return _back_end(clip).rasterize(clip, triangles, size)
 
 
-class _Interpolate(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, attributes, clip, triangles, ids):
-        a, p, t, i = (x.detach().contiguous().numpy() for x in (attributes, clip, triangles, ids))
-        out = torch.empty(*i.shape, a.shape[2] + 1)
-        cpu_kernels.interp_fwd(p, t, i, a, out.numpy())
-        ctx.s = (a, p, t, i)
-        return out[..., :-1].contiguous()
+def interpolate(
+    attributes: Float[Tensor, "B V C"],
+    clip: Float[Tensor, "B V 4"],
+    triangles: Int[Tensor, "F 3"],
+    ids: Int[Tensor, "B H W"],
+) -> Float[Tensor, "B H W C"]:
+    """Vertex attributes at the pixels, perspective-correct; zero where there is no surface.
 
-    @staticmethod
-    def backward(ctx, g):
-        a, p, t, i = ctx.s
-        ga, gp = np.empty_like(a), np.empty_like(p)
-        cpu_kernels.interp_bwd(p, t, i, a, g.contiguous().numpy(), gp, ga, True)
-        return torch.from_numpy(ga), torch.from_numpy(gp), None, None
+    Differentiable with respect to attributes and clip for fixed ids; the part that ids would contribute is that of
+    `edge_gradient`. `ids` must come from `rasterize` with the same triangles.
+    """
+    _check_clip(clip)
+    return _back_end(clip).interpolate(attributes.to(clip.dtype), clip, triangles, ids)
 
 
-def interpolate(attributes: Tensor, clip: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:
-    """Attributes (B, V, C) at the pixels, perspective-correct: (B, H, W, C), zero where there is no surface."""
-    return _Interpolate.apply(attributes, clip, triangles, ids)
+def edge_gradient(
+    image: Shaped[Tensor, "B H W C"],
+    clip: Float[Tensor, "B V 4"],
+    triangles: Int[Tensor, "F 3"],
+    ids: Int[Tensor, "B H W"],
+    occlusion: bool = True,
+) -> Shaped[Tensor, "B H W C"]:
+    """The same image; its backward pass adds to `clip` what moving outlines change in the picture.
+
+    `image` may be anything made from these ids: a rendering, several pictures stacked in C, or their coverage. Without
+    `occlusion` only outlines against the background count: three times cheaper, and all that a coverage needs.
+    Method: `models.rasterizer.edges`.
+    """
+    _check_clip(clip)
+    return _back_end(clip).edge_gradient(image, clip, triangles, ids, occlusion=occlusion)
 
 
-def edge_gradient(image: Tensor, clip: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:
-    """The same image; its backward pass moves the silhouettes (micro-edges)."""
-    return image
+def coverage(ids: Int[Tensor, "B H W"]) -> Float[Tensor, "B H W 1"]:
+    """1 where a pixel sees a surface, else 0."""
+    return (ids >= 0).unsqueeze(-1).float()
+
+
+def _back_end(clip: Tensor) -> ModuleType:
+    """The module that works on the device of `clip`; imported late, each takes a moment."""
+    if clip.is_cuda:
+        from models.rasterizer import cuda
+
+        return cuda
+    from models.rasterizer import cpu
+
+    return cpu
+
+
+def _check_clip(clip: Tensor) -> None:
+    """Refuse half precision, which cannot even tell neighbouring pixels apart."""
+    if clip.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"clip coordinates must be float32 or float64, got {clip.dtype}: leave autocast before the camera"
+        )

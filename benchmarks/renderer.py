@@ -1,0 +1,161 @@
+"""Speed of the CPU renderer as ratios, both sides measured in turn within one run.
+
+    OMP_WAIT_POLICY=passive python -m benchmarks.renderer --face-model data/face_model.h5
+
+Ratios survive a change of machine, milliseconds do not. Every line names what is divided by what; the goals in brackets
+are those of the design. `autograd` is the same renderer with torch's own derivatives on the same triangle ids.
+The wait policy keeps torch's idle threads from spinning on the cores that the kernels want.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.camera import Camera, camera_from_model, clip_from_camera
+from models.face_model import FaceModelArrays
+from models.rasterizer import coverage, cpu, edges, interpolate, rasterize
+from models.rasterizer.barycentric import corner_weights, pixel_centres
+from pipelines.face_model_file import load_face_model_arrays
+
+
+class Scene(NamedTuple):
+    """A batch of turned faces."""
+
+    clip: Tensor  # (B, V, 4)
+    triangles: Tensor  # (F, 3)
+    colours: Tensor  # (B, V, 7)
+    size: tuple[int, int]
+
+
+def main() -> None:
+    """Print the ratios."""
+    options = _options()
+    scene = make_scene(load_face_model_arrays(options.face_model), options.batch, options.size, options.subdivisions)
+    print(
+        f"{scene.clip.shape[1]} vertices, {len(scene.triangles)} triangles, {options.size} px, batch {options.batch},"
+        f" {torch.get_num_threads()} threads"
+    )
+    contenders = make_contenders(scene)
+    milliseconds = measure(contenders, options.rounds)
+    for name, value in milliseconds.items():
+        print(f"  {name:<28}{value / options.batch:8.3f} ms per image")
+    for text, above, below in RATIOS:
+        print(f"  {text:<64}{milliseconds[above] / milliseconds[below]:6.2f}")
+
+
+RATIOS = [
+    ("R1 autograd / ours, forward and backward (>= 4.5)", "autograd", "ours"),
+    ("R6 edge gradient of a mask / ours (<= 0.25)", "edges of a mask", "ours"),
+    ("R6 edge gradient with occlusion / ours (<= 0.6)", "edges with occlusion", "ours"),
+    ("R6 edge gradient in torch / compiled", "edges in torch", "edges with occlusion"),
+    ("R8 one thread / all threads (>= 1.8 for two)", "ours, one thread", "ours"),
+    ("R8 seven channels / three (<= 1.4)", "ours, seven channels", "ours"),
+]
+
+
+def make_scene(arrays: FaceModelArrays, batch: int, size: int, subdivisions: int) -> Scene:
+    """The mean face, each triangle cut into four `subdivisions` times, turned by up to 40 degrees."""
+    vertices, triangles = torch.from_numpy(arrays.mean_shape), torch.from_numpy(arrays.triangles).long()
+    for _ in range(subdivisions):
+        vertices, triangles = subdivide(vertices, triangles)
+    generator = torch.Generator().manual_seed(0)
+    turns = (torch.rand(batch, 3, generator=generator) * 2 - 1) * torch.tensor([20.0, 40.0, 10.0]) * math.pi / 180
+    points = camera_from_model(vertices.expand(batch, -1, -1), turns, torch.zeros(batch, 3), torch.ones(batch, 1))
+    clip = clip_from_camera(points, Camera(math.radians(12.6), 1000.0))
+    colours = torch.rand(batch, len(vertices), 7, generator=generator)
+    return Scene(clip, triangles.int(), colours, (size, size))
+
+
+def subdivide(vertices: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor]:
+    """Every triangle into four, with new vertices at the middle of the edges."""
+    edges_of_triangles = triangles[:, [[0, 1], [1, 2], [2, 0]]].sort(dim=-1).values
+    ends, numbers = edges_of_triangles.flatten(0, 1).unique(dim=0, return_inverse=True)
+    ab, bc, ca = (numbers.view(-1, 3) + len(vertices)).unbind(dim=1)
+    a, b, c = triangles.unbind(dim=1)
+    parts = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
+    return (
+        torch.cat([vertices, vertices[ends].mean(dim=1)]),
+        torch.cat([torch.stack(part, dim=1) for part in parts]),
+    )
+
+
+def make_contenders(scene: Scene) -> dict[str, Callable[[], None]]:
+    """What is timed, by name."""
+    clip, triangles, colours, size = scene
+    ids = rasterize(clip, triangles, size)
+    picture, mask = interpolate(colours[..., :3], clip, triangles, ids), coverage(ids)
+    change = torch.randn(picture.shape, generator=torch.Generator().manual_seed(1))
+
+    def one_thread() -> None:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        render(scene, interpolate, 3)
+        torch.set_num_threads(threads)
+
+    return {
+        "autograd": lambda: render(scene, interpolate_with_autograd, 3),
+        "ours": lambda: render(scene, interpolate, 3),
+        "ours, seven channels": lambda: render(scene, interpolate, 7),
+        "ours, one thread": one_thread,
+        "edges of a mask": lambda: _drop(cpu.edge_backward(mask, change[..., :1], clip, triangles, ids, False)),
+        "edges with occlusion": lambda: _drop(cpu.edge_backward(picture, change, clip, triangles, ids)),
+        "edges in torch": lambda: _drop(edges.edge_backward(picture, change, clip, triangles, ids)),
+    }
+
+
+def render(scene: Scene, interpolate: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], channels: int) -> None:
+    """Forward and backward pass of one batch."""
+    clip = scene.clip.clone().requires_grad_()
+    colours = scene.colours[..., :channels].clone().requires_grad_()
+    ids = rasterize(clip, scene.triangles, scene.size)
+    picture = interpolate(colours, clip, scene.triangles, ids)
+    picture.backward(torch.ones_like(picture))
+
+
+def interpolate_with_autograd(attributes: Tensor, clip: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:
+    """The same as `models.rasterizer.interpolate` with gathers on the covered pixels and torch's derivatives."""
+    pictures, rows, columns = (ids >= 0).nonzero(as_tuple=True)
+    vertices = triangles[ids[pictures, rows, columns].long()].long() + (pictures * clip.shape[1])[:, None]
+    centres = pixel_centres(rows, columns, (ids.shape[1], ids.shape[2])).to(clip.dtype)
+    weights = corner_weights(clip.reshape(-1, 4)[vertices], centres)
+    values = (weights[..., None] * attributes.flatten(0, 1)[vertices]).sum(dim=1)
+    picture = attributes.new_zeros(*ids.shape, attributes.shape[2])
+    return picture.index_put((pictures, rows, columns), values)
+
+
+def measure(contenders: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
+    """Median milliseconds of each, taken in turn so that a busy moment hits all of them."""
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    for work in contenders.values():
+        work()  # compiles, and fills caches
+    for _ in range(rounds):
+        for name, work in contenders.items():
+            start = time.perf_counter()
+            work()
+            samples[name].append((time.perf_counter() - start) * 1000)
+    return {name: statistics.median(values) for name, values in samples.items()}
+
+
+def _drop(_: Tensor) -> None:
+    """Forget a result."""
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--face-model", type=Path, required=True)
+    parser.add_argument("--subdivisions", type=int, default=1, help="cuts of every triangle into four")
+    parser.add_argument("--size", type=int, default=224, help="px")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=11)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
