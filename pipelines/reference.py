@@ -98,7 +98,8 @@ def write_reference(path: Path, reference: Reference) -> None:
 def data_fingerprint(comparable: ComparableParams) -> str:
     """SHA-256 over the parameters that make numbers comparable."""
     sections = {name: section.model_dump(mode="json") for name, section in comparable._asdict().items()}
-    del sections["photographs"]["workers"]  # changes the time it takes, not the photographs
+    for section in sections.values():
+        section.pop("workers", None)  # changes how long it takes, not what comes out
     return hashlib.sha256(json.dumps(sections, sort_keys=True).encode()).hexdigest()
 
 

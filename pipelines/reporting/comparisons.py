@@ -3,18 +3,20 @@
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from models.landmarks import LANDMARKS
 from pipelines.reporting.artist import Artist, Drawn, Picture, over_photograph
 from pipelines.reporting.material import Material
 from pipelines.reporting.sheet import Cell, save_sheet
 
+_CLOSER = 3  # close-ups are drawn so many times larger
 _MOUTH_MARGIN = 0.85  # half the side of the close-up, in widths of the mouth
 
 
 def uniform_loss_figure(path: Path, artist: Artist, material: Material, examples: int) -> None:
     """Fig. 3: lit diffuse and specular albedo with and without the uniform loss."""
-    variants = ("full", "no_uniform")
+    variants = material.trained("full", "no_uniform")
     rows = []
     for key in material.examples(examples):
         row: list[Cell] = [material.photograph(key)]
@@ -28,47 +30,52 @@ def uniform_loss_figure(path: Path, artist: Artist, material: Material, examples
 
 def ablation_figure(path: Path, artist: Artist, material: Material, examples: int) -> None:
     """Fig. 4: the effect of the identity, photometric and regularisation losses on picture and shape."""
-    variants = ("full", "no_id", "no_photo", "no_reg")
+    variants = material.trained("full", "no_id", "no_photo", "no_reg")
     rows: list[list[Cell]] = []
     for key in material.examples(examples):
         photograph = material.photograph(key)
         coefficients = [material.predictions(variant).of(key) for variant in variants]
         rows.append([photograph, *(_over(photograph, artist.draw(one)) for one in coefficients)])
         rows.append(["", *(artist.clay(one) for one in coefficients)])
-    save_sheet(path, rows, columns=["photograph", *variants], labels=["picture", "shape"] * examples)
+    save_sheet(path, rows, columns=["photograph", *variants], labels=["picture", "shape"] * (len(rows) // 2))
 
 
 def mouth_figure(path: Path, artist: Artist, material: Material, examples: int) -> None:
-    """Fig. 5: close-ups of the mouth with and without the inner-mouth loss."""
-    variants = ("no_mouth", "full")
+    """Fig. 5: close-ups of the mouth with and without the inner-mouth loss; the opening is drawn dark."""
+    variants = material.trained("no_mouth", "full")
+    fine = Artist(artist.model, artist.camera, artist.size * _CLOSER)
     rows = []
     for key in material.mouths(examples):
-        photograph = material.photograph(key)
-        box = _mouth_box(material.landmarks[key], photograph.shape[0])
-        row: list[Cell] = [photograph[box]]
+        box = _mouth_box(material.landmarks[key] * _CLOSER, fine.size)
+        row: list[Cell] = [_enlarged(material.photograph(key))[box]]
         for variant in variants:
             coefficients = material.predictions(variant).of(key)
-            row += [_cut(_over(photograph, artist.draw(coefficients)), box), _cut(artist.clay(coefficients), box)]
+            drawn = fine.draw(coefficients)
+            row += [_cut(drawn and drawn.full, box), _cut(fine.clay(coefficients), box)]
         rows.append(row)
     titles = [f"{variant}: {part}" for variant in variants for part in ("picture", "shape")]
     save_sheet(path, rows, columns=["photograph", *titles])
+
+
+GALLERY_COLUMNS = ("photograph", "full", "diffuse", "specular", "shape", "light")
 
 
 def gallery_figure(path: Path, artist: Artist, material: Material, examples: int) -> None:
     """Fig. 7: everything that the full model recovers from photographs, real ones first."""
     real = material.real_keys()
     synthetic = [key for key in material.examples(examples + len(real)) if key not in real][:examples]
-    rows = [_everything(artist, material, key) for key in [*real, *synthetic]]
+    rows = [everything(artist, material, key) for key in [*real, *synthetic]]
     save_sheet(
         path,
         rows,
-        columns=["photograph", "full", "diffuse", "specular", "shape", "light"],
+        columns=GALLERY_COLUMNS,
         labels=["real"] * len(real) + ["synthetic"] * len(synthetic),
         note="MoFA and Genova et al., which the paper shows here, are not built yet.",
     )
 
 
-def _everything(artist: Artist, material: Material, key: str) -> list[Cell]:
+def everything(artist: Artist, material: Material, key: str) -> list[Cell]:
+    """What the full model recovers from one photograph, in the order of `GALLERY_COLUMNS`."""
     photograph = material.photograph(key)
     coefficients = material.predictions("full").of(key)
     drawn = artist.draw(coefficients)
@@ -84,6 +91,12 @@ def _everything(artist: Artist, material: Material, key: str) -> list[Cell]:
 
 def _over(photograph: Picture, drawn: Drawn | None) -> Picture | None:
     return None if drawn is None else over_photograph(photograph, drawn)
+
+
+def _enlarged(picture: Picture) -> Picture:
+    eight_bit = Image.fromarray((picture * 255).round().astype(np.uint8))
+    size = (eight_bit.width * _CLOSER, eight_bit.height * _CLOSER)
+    return np.asarray(eight_bit.resize(size, Image.Resampling.BICUBIC), np.float32) / 255
 
 
 def _cut(picture: Picture | None, box: tuple[slice, slice]) -> Picture | None:

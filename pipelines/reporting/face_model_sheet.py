@@ -9,7 +9,7 @@ from models.coefficients import Coefficients
 from pipelines.reporting.artist import Artist, Picture, neutral_coefficients
 from pipelines.reporting.sheet import Cell, save_sheet
 
-_COLUMNS = 7
+_COLUMNS = 8
 _DEVIATIONS = 3.0
 _TURNED = 0.6  # radians, the third view of the mean face
 

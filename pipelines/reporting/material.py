@@ -15,7 +15,10 @@ from pipelines.shards import ShardReader, decode
 class Material:
     """Crops of the test photographs and of the real ones, with predictions by method."""
 
-    def __init__(self, labels: Path, predictions: Path) -> None:
+    def __init__(self, labels: Path, predictions: Path, variants: tuple[str, ...]) -> None:
+        if "full" not in variants:
+            raise ValueError(f"variants: figures and page show the variant 'full', got {', '.join(variants)}")
+        self.variants = variants
         self.labels, self.predictions_folder = labels, predictions
         self._crops = ShardReader(labels / "aligned")
         self.landmarks = landmarks_by_key(labels / "landmarks")
@@ -27,6 +30,10 @@ class Material:
 
     def _predictions(self, method: str) -> Predictions:
         return Predictions(self.predictions_folder / method)
+
+    def trained(self, *variants: str) -> list[str]:
+        """Those of the named variants that this pipeline trains."""
+        return [variant for variant in variants if variant in self.variants]
 
     def test_rows(self) -> pd.DataFrame:
         """The kept test crops for which there are predictions."""

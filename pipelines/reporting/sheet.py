@@ -47,9 +47,11 @@ def draw_cell(axis: Any, cell: Cell) -> Any:
     axis.set(xticks=[], yticks=[])
     for spine in axis.spines.values():
         spine.set_visible(False)
-    if isinstance(cell, str) or cell is None:
-        axis.text(0.5, 0.5, cell or "diverged (NaN)", ha="center", va="center", color="0.4", transform=axis.transAxes)
+    if cell is None:
         axis.set(facecolor="0.95", box_aspect=1)
+    if isinstance(cell, str) or cell is None:
+        words = "diverged (NaN)" if cell is None else cell
+        axis.text(0.5, 0.5, words, ha="center", va="center", color="0.4", transform=axis.transAxes)
         return None
     return axis.imshow(np.clip(cell, 0, 1), interpolation="lanczos")
 
