@@ -84,13 +84,14 @@ def head_surface(face: Face, frame: HeadFrame) -> HeadSurface:
 def back_of_head(face: Face, frame: HeadFrame, skin_rgb: Array) -> Mesh:
     """Skin from the rim of the face to the back of the head, seamless at the rim.
 
-    Its first ring has the colours of the rim, then they fade into the skin's.
+    Its first ring has the colours of the rim, then they fade into the skin's. It counts as skin, because nothing in a
+    photograph shows where a face model happens to end.
     """
     vertices = _back_vertices(face, frame)
     fade = np.clip(np.arange(_RINGS) / _BLENDED_RINGS, 0, 1)[:, None, None]
     colour = face.mesh.diffuse[face.boundary].clip(0) * (1 - fade) + skin_rgb * fade
     triangles = grid_triangles(_RINGS, len(face.boundary), closed=True)
-    return solid(vertices.reshape(-1, 3), triangles, colour.reshape(-1, 3), shine=0.09, segment="background")
+    return solid(vertices.reshape(-1, 3), triangles, colour.reshape(-1, 3), shine=0.09, segment="skin")
 
 
 def seamless(normals_of_face: Tensor, normals_of_head: Tensor, boundary: Tensor) -> Tensor:
