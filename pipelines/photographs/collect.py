@@ -81,9 +81,9 @@ def _file_entries(files: Iterable[ReadFile], first_with: dict[str, str], *, spli
     for read in files:
         file, picture, reason = read.file, read.picture, read.reason
         if picture is not None:
-            first = first_with.setdefault(read.fingerprint, file.name)
-            if first != file.name:
-                picture, reason = None, f"duplicate of {first}"
+            if read.fingerprint in first_with:
+                picture, reason = None, f"duplicate of {first_with[read.fingerprint]}"
+            first_with.setdefault(read.fingerprint, file.name)
         row = _row(file.key, file.name, file.identity, width=read.width, height=read.height, reason=reason)
         yield _Entry({**row, "split": split}, picture, None, None)
 

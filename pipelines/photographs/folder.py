@@ -53,11 +53,11 @@ def files_in(folder: Path) -> list[FoundFile]:
 def extra_files(extra: Sequence[str]) -> list[FoundFile]:
     """The single photographs that join every data set; ValueError when one is missing."""
     files = []
-    for name in extra:
+    for name in dict.fromkeys(extra):
         path = _astronaut() if name == ASTRONAUT else Path(name)
         if not path.is_file():
             raise ValueError(f"photographs.extra: expected {ASTRONAUT!r} or a file, got {name!r}")
-        key = ASTRONAUT if name == ASTRONAUT else _key(path.name)
+        key = ASTRONAUT if name == ASTRONAUT else _key(path.name, origin=name)
         files.append(FoundFile(path, key, path.name, ""))
     return files
 
@@ -85,10 +85,10 @@ def _identity(relative: Path) -> str:
     return "" if parent == "." else parent
 
 
-def _key(name: str) -> str:
-    """A readable key without dots that stays the same when other files come and go."""
+def _key(name: str, *, origin: str = "") -> str:
+    """A readable key without dots that stays the same when other files come and go; `origin` tells equal names apart."""
     readable = re.sub(r"[^0-9A-Za-z]+", "-", name.rpartition(".")[0] or name).strip("-")[-40:]
-    return f"{readable}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".strip("-")
+    return f"{readable}-{hashlib.sha256((origin or name).encode()).hexdigest()[:8]}".strip("-")
 
 
 def _astronaut() -> Path:

@@ -210,6 +210,16 @@ def test_extra_photographs_are_in_a_split_of_their_own(tmp_path: Path, source: P
     assert _stored(tmp_path, "astronaut").shape == (300, 300, 3)
 
 
+def test_extra_photographs_of_one_name_stay_apart(tmp_path: Path, source: Path) -> None:
+    for number, folder in enumerate(("a", "b", "c")):
+        (tmp_path / folder).mkdir()
+        _picture(60 + min(number, 1)).save(tmp_path / folder / "me.jpg")
+    paths = tuple(str(tmp_path / folder / "me.jpg") for folder in ("a", "b", "c", "a"))
+    rows = _collect(tmp_path, _params(source, extra=paths)).loc["me.jpg"]
+    assert rows.key.nunique() == 3
+    assert rows.reason.tolist() == ["", "", "duplicate of me.jpg"]
+
+
 def test_real_photographs_have_an_empty_but_valid_truth(tmp_path: Path, source: Path) -> None:
     _collect(tmp_path, _params(source))
     assert len(ShardReader(tmp_path / "output" / "truth")) == 0
