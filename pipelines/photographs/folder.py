@@ -86,7 +86,7 @@ def _identity(relative: Path) -> str:
 
 
 def _key(name: str, *, origin: str = "") -> str:
-    """A readable key without dots that stays the same when other files come and go; `origin` tells equal names apart."""
+    """A readable key without dots that stays when other files come and go; `origin` tells equal names apart."""
     readable = re.sub(r"[^0-9A-Za-z]+", "-", name.rpartition(".")[0] or name).strip("-")[-40:]
     return f"{readable}-{hashlib.sha256((origin or name).encode()).hexdigest()[:8]}".strip("-")
 
