@@ -56,6 +56,14 @@ class Protocol(NamedTuple):
     direction: Direction
     statistic: Statistic
 
+    @property
+    def description(self) -> str:
+        """The protocol in words, for captions."""
+        where = f"within {self.crop_radius_mm:g} mm of the nose tip"
+        return (
+            f"ICP with isotropic scale, point-to-plane, {self.direction.replace('_', ' ')}, {where}, {self.statistic}"
+        )
+
 
 class ShapeError(NamedTuple):
     """One number for the table, and what a figure of the errors needs; everything in the scan's frame, mm."""
@@ -82,9 +90,6 @@ def shape_error(
 
     Deviation: the paper names neither crop, direction nor statistic; all three belong to the protocol.
     """
-    if not np.isfinite(mesh.points).all():
-        nothing = np.full(0, np.nan)
-        return ShapeError(np.nan, nothing, nothing.reshape(0, 3), mesh.points, scan_from_mesh)
     near = np.linalg.norm(scan.points - nose_tip, axis=1) <= protocol.crop_radius_mm
     if near.sum() < 10:
         raise ValueError(f"the scan has {near.sum()} points within {protocol.crop_radius_mm} mm of the nose tip")
@@ -96,6 +101,17 @@ def shape_error(
     value = distances.mean() if protocol.statistic == "mean" else np.sqrt((distances**2).mean())
     points = pairs.on_scan if protocol.direction == "scan_to_mesh" else pairs.on_mesh
     return ShapeError(float(value), distances, points, found.moved(mesh.points), found)
+
+
+def no_shape_error(vertices: Points) -> ShapeError:
+    """The result of a mesh that cannot be registered, because the method diverged: NaN."""
+    return ShapeError(
+        value_mm=np.nan,
+        distances_mm=np.zeros(0),
+        points=np.zeros((0, 3)),
+        vertices=vertices,
+        scan_from_mesh=Similarity(1.0, np.eye(3), np.zeros(3)),
+    )
 
 
 def similarity_from_corresponding(source: Points, target: Points) -> Similarity:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from pipelines.benchmarks.common import RawPhotograph, RawSample
+from pipelines.benchmarks.common import BENCHMARKS, TWIN, RawPhotograph, RawSample, Sample, write_samples
 from pipelines.benchmarks.read_aflw2000 import read_aflw2000
 from pipelines.benchmarks.read_facescape import Sizes, read_facescape
 from pipelines.benchmarks.read_micc import read_micc
@@ -29,8 +29,6 @@ from pipelines.labelling.warping import warp_points
 from pipelines.params import AlignParams, BenchmarksParams, CameraParams, LandmarksParams
 from pipelines.shards import ShardWriter, encode_jpeg, read_rows, write_rows
 
-TWIN = "twin"
-SAMPLES = "samples.parquet"
 _LONGEST_SIDE = 1024  # px; larger pictures are kept at this size, a crop has 224
 _KEYS_PER_SHARD = 256
 _OUTER_EYES_MM = (60.0, 140.0)  # between landmarks 36 and 45: a scan outside is not in mm
@@ -53,11 +51,11 @@ def build_benchmark(name: str, inputs: BenchmarkInputs, output: Path) -> None:
 
     Raises ValueError for an unknown name, FileNotFoundError where a real data set is not.
     """
-    source = {"micc": inputs.params.micc, "facescape": inputs.params.facescape, "aflw2000": inputs.params.aflw2000}
-    if name not in source:
-        raise ValueError(f"benchmark: expected one of {', '.join(source)}, got {name!r}")
-    is_twin = source[name] == TWIN
-    raw = output / "raw" if is_twin else Path(source[name])
+    if name not in BENCHMARKS:
+        raise ValueError(f"benchmark: expected one of {', '.join(BENCHMARKS)}, got {name!r}")
+    source = str(getattr(inputs.params, name))
+    is_twin = source == TWIN
+    raw = output / "raw" if is_twin else Path(source)
     if not is_twin:
         samples = _read(name, raw, inputs.params)  # a missing folder must not cost what is in the output
     shutil.rmtree(output, ignore_errors=True)
@@ -68,8 +66,7 @@ def build_benchmark(name: str, inputs: BenchmarkInputs, output: Path) -> None:
     factors = write_photographs(samples, output / "photographs", synthetic=is_twin, root=raw)
     _label(output, inputs)
     _write_scans(samples, output / "scans")
-    table = sample_table(samples, read_rows(output / "aligned"), factors=factors, skin_tones=tones)
-    table.to_parquet(output / SAMPLES, index=False)
+    write_samples(output, aligned_samples(samples, read_rows(output / "aligned"), factors=factors, skin_tones=tones))
 
 
 def _write_twin(name: str, folder: Path, inputs: BenchmarkInputs) -> dict[str, float]:
@@ -175,40 +172,40 @@ def _write_scans(samples: Sequence[RawSample], folder: Path) -> None:
             (folder / f"{name}.json").write_text(json.dumps(np.round(scan.landmarks, 4).tolist()) + "\n")
 
 
-def sample_table(
+def aligned_samples(
     samples: Sequence[RawSample],
     aligned: pd.DataFrame,
     *,
     factors: Mapping[str, float],
     skin_tones: Mapping[str, float],
-) -> pd.DataFrame:
-    """One row for each sample, also when none of its photographs shows a face (`keys` is empty then)."""
+) -> list[Sample]:
+    """Every sample with the crops that its photographs gave, also when there is none."""
+    kept = aligned[aligned["status"] == "kept"]
     affines = {
-        row.key: np.asarray(row.crop_from_photograph, np.float64).reshape(2, 3)
-        for row in aligned[aligned["status"] == "kept"].itertuples()
+        str(key): np.asarray(numbers, np.float64).reshape(2, 3)
+        for key, numbers in zip(kept["key"], kept["crop_from_photograph"], strict=True)
     }
-    rows = [
-        {
-            "sample": sample.name,
-            "subject": sample.subject,
-            "condition": sample.condition,
-            "comparison": sample.comparison,
-            "ablation": sample.ablation,
-            "keys": [photo.key for photo in sample.photographs if photo.key in affines],
-            "scan": f"scans/{sample.scan_name}.ply" if sample.read_scan is not None else "",
-            "landmarks": _crop_landmarks(sample.photographs, affines, factors),
-            "skin_tone_ita": skin_tones.get(sample.subject, math.nan),
-        }
+    return [
+        Sample(
+            sample=sample.name,
+            subject=sample.subject,
+            condition=sample.condition,
+            comparison=sample.comparison,
+            ablation=sample.ablation,
+            keys=tuple(photo.key for photo in sample.photographs if photo.key in affines),
+            scan=f"scans/{sample.scan_name}.ply" if sample.read_scan is not None else "",
+            landmarks=_crop_landmarks(sample.photographs, affines, factors),
+            skin_tone_ita=skin_tones.get(sample.subject, math.nan),
+        )
         for sample in samples
     ]
-    return pd.DataFrame(rows)
 
 
 def _crop_landmarks(
     photographs: Sequence[RawPhotograph], affines: Mapping[str, NDArray[np.float64]], factors: Mapping[str, float]
-) -> list[float]:
+) -> tuple[float, ...]:
     """The true landmarks of a sample's only photograph in pixels of its crop, x0, y0, x1, …; empty without."""
     photo = photographs[0]
     if photo.landmarks is None or photo.key not in affines:
-        return []
-    return [float(number) for number in warp_points(photo.landmarks * factors[photo.key], affines[photo.key]).ravel()]
+        return ()
+    return tuple(warp_points(photo.landmarks * factors[photo.key], affines[photo.key]).ravel().tolist())

@@ -1,13 +1,20 @@
 """The common form of the benchmarks: what their readers deliver, whether the data set is real or a twin."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipelines.benchmarks.scans import Scan
+
+BENCHMARKS = ("micc", "facescape", "aflw2000")
+TWIN = "twin"  # in place of the folder of a real data set
+_SAMPLES = "samples.parquet"
 
 
 @dataclass(frozen=True)
@@ -53,3 +60,32 @@ def evenly_chosen(paths: list[Path], count: int) -> list[Path]:
     if len(paths) <= count:
         return paths
     return [paths[round(index)] for index in np.linspace(0, len(paths) - 1, count)]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A sample after alignment: a row of `samples.parquet`."""
+
+    sample: str
+    subject: str
+    condition: str
+    comparison: bool
+    ablation: bool
+    keys: tuple[str, ...]  # of the crops; empty when no photograph shows a face
+    scan: str  # path of the ground-truth mesh inside the benchmark's folder, or ""
+    landmarks: tuple[float, ...]  # x0, y0, x1, … of 68 true landmarks, pixels of the crop; empty when there are none
+    skin_tone_ita: float  # degrees; NaN when unknown
+
+
+def write_samples(folder: Path, samples: Sequence[Sample]) -> None:
+    """Write a benchmark's table of samples."""
+    pd.DataFrame([asdict(sample) for sample in samples]).to_parquet(folder / _SAMPLES, index=False)
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """A benchmark's samples; FileNotFoundError when the benchmark was not built."""
+    path = folder / _SAMPLES
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: missing; run the stage benchmark for {folder.name}")
+    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    return [Sample(**{**row, "keys": tuple(row["keys"]), "landmarks": tuple(row["landmarks"])}) for row in rows]

@@ -186,7 +186,8 @@ def noise(points: Array, wavelengths_mm: tuple[float, float], rng: np.random.Gen
     """
     directions = rng.normal(size=(_WAVES, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    lengths = np.exp(rng.uniform(*np.log(wavelengths_mm), size=_WAVES))
+    shortest, longest = np.log(wavelengths_mm)
+    lengths = np.exp(rng.uniform(shortest, longest, size=_WAVES))
     heights = lengths**_ROUGHNESS
     phases = rng.uniform(0, 2 * np.pi, size=_WAVES)
     waves = np.sin(points @ (2 * np.pi * directions / lengths[:, None]).T + phases)

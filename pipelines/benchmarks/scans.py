@@ -25,11 +25,11 @@ class Scan(NamedTuple):
 def read_mesh(path: Path) -> Scan:
     """A triangle mesh as it lies in an OBJ or PLY file; ValueError when the file holds none."""
     try:
-        mesh = trimesh.load(path, process=False, maintain_order=True, force="mesh")
+        mesh = trimesh.load_mesh(path, process=False, maintain_order=True)
     except (ValueError, IndexError, KeyError) as error:
         raise ValueError(f"{path}: not a readable mesh ({error})") from error
-    if len(mesh.vertices) == 0 or len(mesh.faces) == 0:
-        raise ValueError(f"{path}: expected a triangle mesh, got {len(mesh.vertices)} vertices and no triangle")
+    if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
+        raise ValueError(f"{path}: expected a triangle mesh, found no triangle")
     return Scan(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64))
 
 

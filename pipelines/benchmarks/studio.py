@@ -1,14 +1,12 @@
 """Where the twins' photographs are taken, and how the work is shared among processes."""
 
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -22,6 +20,7 @@ from pipelines.synthetic.head import Head
 from pipelines.synthetic.light import Light, LightKind, draw_light
 from pipelines.synthetic.photograph import Photograph, photograph
 from pipelines.synthetic.view import NOTHING_WORN, Chances, View, draw_view
+from pipelines.workers import ordered_map
 
 
 class Subject(NamedTuple):
@@ -112,34 +111,21 @@ def run_jobs(job: Job, plan: TwinPlan, count: int, *, workers: int, name: str) -
 
     `job` is a function of a module, so that other processes can import it.
     """
-    with tqdm(total=count, desc=name, unit="subject") as progress:
-        if workers == 1 or count == 1:
-            studio = _studio(plan)
-            return [_counted(job(studio, number), progress) for number in range(count)]
-        # Forking after torch has started its threads can deadlock, so the processes start afresh.
-        with ProcessPoolExecutor(
-            min(workers, count), mp_context=get_context("spawn"), initializer=_start, initargs=(plan,)
-        ) as pool:
-            futures = [pool.submit(_run, job, number) for number in range(count)]
-            return [_counted(future.result(), progress) for future in futures]
+    results = ordered_map(_Work(job, plan), range(count), workers=workers)
+    return list(tqdm(results, total=count, desc=name, unit="subject"))
 
 
-def _counted(result: float, progress: "tqdm[Any]") -> float:
-    progress.update()
-    return result
+@dataclass(frozen=True)
+class _Work:
+    """A job with its plan; each process builds its studio once."""
+
+    job: Job
+    plan: TwinPlan
+
+    def __call__(self, number: int) -> float:
+        return self.job(_studio(self.plan), number)
 
 
-_studio_of_process: list[Studio] = []
-
-
-def _start(plan: TwinPlan) -> None:
-    torch.set_num_threads(1)
-    _studio_of_process[:] = [_studio(plan)]
-
-
-def _run(job: Job, number: int) -> float:
-    return job(_studio_of_process[0], number)
-
-
+@lru_cache(maxsize=1)
 def _studio(plan: TwinPlan) -> Studio:
     return Studio(plan, load_face_model(plan.face_model))

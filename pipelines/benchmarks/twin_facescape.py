@@ -79,8 +79,7 @@ def _write_subject(studio: Studio, number: int, *, expressions: tuple[str, ...],
     rng = np.random.default_rng([studio.plan.seed, _BENCHMARK, number])
     subject, light, frames = studio.subject(rng), setting_light(_SETTING, rng), {}
     if number == 0:
-        landmarks = {TU_LANDMARKS: studio.crowd.arrays.landmark_vertices}
-        np.savez(studio.plan.folder / "landmark_indices.npz", **landmarks)
+        _write_landmark_indices(studio)
     for expression in expressions:
         vertices = studio.crowd.vertices(subject.person, ACTIONS[expression])
         frame = _random_frame(rng)
@@ -96,6 +95,11 @@ def _write_subject(studio: Studio, number: int, *, expressions: tuple[str, ...],
         frames[file_stem(expression).partition("_")[0]] = [frame.scale, matrix.tolist()]
     (studio.plan.folder / f"frames-{number + 1}.json").write_text(json.dumps(frames))
     return subject.person.skin_tone_ita
+
+
+def _write_landmark_indices(studio: Studio) -> None:
+    indices = studio.crowd.arrays.landmark_vertices
+    np.savez(studio.plan.folder / "landmark_indices.npz", allow_pickle=False, **{TU_LANDMARKS: indices})
 
 
 def _view(studio: Studio, light: Light, rng: np.random.Generator, *, index: int, views: int) -> View:

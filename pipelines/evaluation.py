@@ -1,0 +1,123 @@
+"""From predictions to scores, tables and metrics: Tables 1 to 5, and what only synthetic truth can tell."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from models.camera import Camera
+from models.face_model import FaceModel
+from models.shape_error import Protocol
+from pipelines.benchmarks.common import BENCHMARKS, TWIN, read_samples
+from pipelines.face_model_file import load_face_model
+from pipelines.params import BenchmarksParams, EvaluateParams
+from pipelines.prediction import COMPARED_METHODS, MEAN_FACE, TEST_SPLITS
+from pipelines.scoring import MethodPredictions, joined, mouth_scores, pixel_error_scores
+from pipelines.shape_scoring import shape_scores
+from pipelines.shards import read_rows
+from pipelines.table_files import write_table
+from pipelines.table_specs import table_specs
+from pipelines.tables import NO_PAPER, build_cells, metrics_tree, read_paper
+from pipelines.truth_scoring import by_skin_tone, truth_of_crops, truth_scores
+
+Scores = dict[str, pd.DataFrame]
+
+
+class EvaluationInputs(NamedTuple):
+    """Folders and settings of an evaluation."""
+
+    face_model: Path
+    labels: Path
+    truth: Path
+    benchmarks: Path
+    predictions: Path
+    paper: Path
+    variants: tuple[str, ...]
+    params: EvaluateParams
+    benchmark_params: BenchmarksParams
+    camera: Camera
+    crop_size: int
+
+    @property
+    def protocol(self) -> Protocol:
+        """The shape-error protocol."""
+        params = self.params
+        return Protocol(
+            params.crop_radius_mm, params.iterations, params.kept_fraction, params.direction, params.statistic
+        )
+
+
+def evaluate(inputs: EvaluationInputs, *, scores: Path, tables: Path, metrics: Path) -> None:
+    """Score every method, then write scores, tables and metrics."""
+    found = all_scores(inputs)
+    scores.mkdir(parents=True, exist_ok=True)
+    for name, table in found.items():
+        table.to_parquet(scores / f"{name}.parquet", index=False)
+    write_tables(inputs, found, tables=tables, metrics=metrics)
+
+
+def all_scores(inputs: EvaluationInputs) -> Scores:
+    """The scores of every table, by the table's name."""
+    model = load_face_model(inputs.face_model)
+    methods = [MethodPredictions(name, inputs.predictions / name) for name in (*inputs.variants, MEAN_FACE)]
+    compared = [method for method in methods if method.method in COMPARED_METHODS]
+    colour = joined(
+        pixel_error_scores(one, inputs.labels, model=model, camera=inputs.camera, crop_size=inputs.crop_size)
+        for one in methods
+    )
+    aflw2000 = inputs.benchmarks / "aflw2000"
+    mouth = joined(
+        mouth_scores(one, aflw2000, model=model, camera=inputs.camera, crop_size=inputs.crop_size) for one in compared
+    )
+    truth = truth_of_crops(inputs.labels / "aligned", inputs.truth)
+    tones = {sample.sample: sample.skin_tone_ita for sample in read_samples(aflw2000)}
+    split = [
+        by_skin_tone(colour, dict(truth["skin_tone_ita"]) if len(truth) else {}, prefix="colour"),
+        by_skin_tone(mouth[mouth["column"] == "px"], tones, prefix="mouth"),
+    ]
+    return {
+        "table1_pixel_error": colour,
+        "table2_facescape_ablation": _shapes(inputs, methods, "facescape", model, of_ablation=True).assign(
+            column="all"
+        ),
+        "table3_micc": _shapes(inputs, compared, "micc", model, of_ablation=False),
+        "table4_facescape": _shapes(inputs, compared, "facescape", model, of_ablation=False),
+        "table5_aflw2000_mouth": mouth,
+        "truth_errors": joined(truth_scores(one, truth, model=model) for one in methods if len(truth)),
+        "skin_tones": joined(split),
+    }
+
+
+def _shapes(
+    inputs: EvaluationInputs,
+    methods: Sequence[MethodPredictions],
+    benchmark: str,
+    model: FaceModel,
+    *,
+    of_ablation: bool,
+) -> pd.DataFrame:
+    folder = inputs.benchmarks / benchmark
+    samples = [one for one in read_samples(folder) if (one.ablation if of_ablation else one.comparison)]
+    return joined(shape_scores(one, folder, samples, model=model, protocol=inputs.protocol) for one in methods)
+
+
+def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metrics: Path) -> None:
+    """Average the scores into tables and metrics."""
+    rows = read_rows(inputs.labels / "aligned")
+    tested = rows[(rows["status"] == "kept") & rows["split"].isin(TEST_SPLITS)]
+    specs = table_specs(
+        inputs.variants,
+        twins={name: getattr(inputs.benchmark_params, name) == TWIN for name in BENCHMARKS},
+        synthetic_test=bool(tested["synthetic"].all()),
+        protocol=f"{inputs.params.protocol} ({inputs.protocol.description})",
+    )
+    paper = read_paper(inputs.paper)
+    cells = {spec.name: build_cells(spec, scores[spec.name], paper.get(spec.name, NO_PAPER)) for spec in specs}
+    shutil.rmtree(tables, ignore_errors=True)
+    for spec in specs:
+        write_table(tables, spec, cells[spec.name], paper.get(spec.name, NO_PAPER))
+    metrics.parent.mkdir(parents=True, exist_ok=True)
+    metrics.write_text(json.dumps(metrics_tree(specs, cells), indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,124 @@
+"""One number for one sample, from pictures: colour error and mouth landmarks.
+
+Every score table has the columns `row` (the method), `column` (of the table), `sample`, `value` and `status`: "ok",
+"diverged" (no result, value NaN), "no face" (no crop to predict on; not counted).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from models.camera import Camera
+from models.coefficients import Coefficients
+from models.face_model import FaceModel
+from models.landmarks import LANDMARK_COUNT
+from models.renderer import full_picture, landmark_pixels, pose_face, render
+from models.scores import box_size, mouth_error, pixel_error
+from models.segments import FACE_SEGMENTS, SEGMENT_INDEX
+from pipelines.benchmarks.common import read_samples
+from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
+from pipelines.dataset import Pictures
+from pipelines.shards import ShardReader, decode
+
+OK, DIVERGED, NO_FACE = "ok", "diverged", "no face"
+_BATCH = 32
+SCORE_COLUMNS = ["row", "column", "sample", "value", "status"]
+
+
+class MethodPredictions(NamedTuple):
+    """Where a method's predictions lie."""
+
+    method: str
+    folder: Path
+
+    def coefficients(self, benchmark: str) -> pd.DataFrame:
+        """The coefficient table of one benchmark."""
+        return read_coefficients(self.folder / "coefficients.parquet", benchmark)
+
+
+def joined(parts: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Score tables below each other."""
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=SCORE_COLUMNS)
+
+
+def is_finite(coefficients: Coefficients) -> NDArray[np.bool_]:
+    """Which faces (B,) have a result: all their coefficients are finite."""
+    finite = torch.stack([group.flatten(1).isfinite().all(dim=1) for group in coefficients]).all(dim=0)
+    return np.asarray(finite.numpy())
+
+
+def pixel_error_scores(
+    predictions: MethodPredictions, labels: Path, *, model: FaceModel, camera: Camera, crop_size: int
+) -> pd.DataFrame:
+    """Table 1: mean colour distance of each test crop to its full rendering."""
+    table = predictions.coefficients("test")
+    segments = ShardReader(labels / "segments")
+    rows = []
+    for keys, coefficients in finite_batches(table, f"colour {predictions.method}"):
+        rendering = render(model, pose_face(model, coefficients, camera), crop_size)
+        pictures = Pictures(labels / "aligned", keys)
+        images = torch.stack([pictures[index] for index in range(len(keys))]).float() / 255
+        faces = torch.stack([_face_mask(segments, key) for key in keys])
+        errors = pixel_error(images, full_picture(rendering), faces * rendering.coverage)
+        rows += [(predictions.method, "test", key, value, OK) for key, value in zip(keys, errors.tolist(), strict=True)]
+    return with_diverged(rows, table, predictions.method, columns=["test"])
+
+
+def _face_mask(segments: ShardReader, key: str) -> Tensor:
+    numbers = [SEGMENT_INDEX[name] for name in FACE_SEGMENTS]
+    return torch.from_numpy(np.isin(decode(segments.read(key, "png")), numbers)).float()[None]
+
+
+def mouth_scores(
+    predictions: MethodPredictions, benchmark: Path, *, model: FaceModel, camera: Camera, crop_size: int
+) -> pd.DataFrame:
+    """Table 5: distance of projected inner-mouth landmarks to the true ones, pixels of the crop and % of the box."""
+    samples = read_samples(benchmark)
+    seen = {sample.keys[0]: sample for sample in samples if sample.keys}
+    table = predictions.coefficients("aflw2000")
+    rows: list[tuple[str, str, str, float, str]] = []
+    for keys, coefficients in finite_batches(table, f"mouth {predictions.method}"):
+        projected = landmark_pixels(model, pose_face(model, coefficients, camera), crop_size)
+        true = torch.tensor([seen[key].landmarks for key in keys]).unflatten(1, (LANDMARK_COUNT, 2))
+        error = mouth_error(projected, true)
+        for column, values in (("px", error), ("box", 100 * error / box_size(true))):
+            rows += [
+                (predictions.method, column, seen[key].sample, value, OK)
+                for key, value in zip(keys, values.tolist(), strict=True)
+            ]
+    table = table.assign(key=table["key"].map({key: sample.sample for key, sample in seen.items()}))
+    scores = with_diverged(rows, table, predictions.method, columns=["px", "box"])
+    unseen = [sample.sample for sample in samples if not sample.keys]
+    return _extended(scores, [(predictions.method, c, s, np.nan, NO_FACE) for s in unseen for c in ("px", "box")])
+
+
+def finite_batches(table: pd.DataFrame, title: str) -> Iterator[tuple[list[str], Coefficients]]:
+    """Rows with a result, in batches, without gradients."""
+    finite = is_finite(coefficients_from_rows(table)) if len(table) else np.zeros(0, bool)
+    usable = table[finite]
+    for start in tqdm(range(0, len(usable), _BATCH), desc=title, unit="batch"):
+        chunk = usable.iloc[start : start + _BATCH]
+        with torch.inference_mode():
+            yield chunk["key"].tolist(), coefficients_from_rows(chunk)
+
+
+def with_diverged(
+    rows: Sequence[tuple[str, str, str, float, str]], table: pd.DataFrame, method: str, *, columns: Sequence[str]
+) -> pd.DataFrame:
+    """The scores and, for keys of the table that have none, NaN."""
+    scored = {row[2] for row in rows}
+    missing = [key for key in table["key"] if key not in scored]
+    scores = pd.DataFrame(list(rows), columns=SCORE_COLUMNS)
+    return _extended(scores, [(method, column, key, np.nan, DIVERGED) for key in missing for column in columns])
+
+
+def _extended(scores: pd.DataFrame, rows: Sequence[tuple[str, str, str, float, str]]) -> pd.DataFrame:
+    return joined([scores, pd.DataFrame(list(rows), columns=SCORE_COLUMNS)])
