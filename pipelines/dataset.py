@@ -109,7 +109,7 @@ def landmarks_by_key(folder: Path) -> dict[str, NDArray[np.float32]]:
     """The 68 labelled landmarks of each crop, (68, 2) float32, pixels of the crop."""
     rows = read_rows(folder)
     return {
-        key: np.asarray(points, np.float32).reshape(LANDMARK_COUNT, 2)
+        key: np.array(points, np.float32).reshape(LANDMARK_COUNT, 2)
         for key, points in zip(rows["key"], rows["landmarks"], strict=True)
     }
 
@@ -139,4 +139,4 @@ def _shrunk(picture: Tensor, size: int) -> Tensor:
 
 def _channels_first(picture: NDArray[np.uint8]) -> Tensor:
     stacked = picture[..., None] if picture.ndim == 2 else picture
-    return torch.from_numpy(np.ascontiguousarray(stacked.transpose(2, 0, 1)))
+    return torch.from_numpy(stacked.transpose(2, 0, 1).copy())  # Pillow's memory must not be written

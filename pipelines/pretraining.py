@@ -95,21 +95,40 @@ def pretrain_regressor(
     regressor: RegressorParams,
     params: PretrainParams,
 ) -> None:
-    """Train the warm start and write it into `output`."""
+    """Train the warm start and write it into `output`.
+
+    When the regressor begins otherwise (`regressor.initialization`), nothing reads the warm start: the network is
+    written untrained, so that photographs without a known truth pass this stage too.
+    """
     torch.manual_seed(params.seed)
     model = load_face_model(face_model)
     network = build_regressor(regressor.model_copy(update={"initialization": "scratch"}), model, None)
     network.to(memory_format=torch.channels_last)
+    wanted = regressor.initialization == "pretrained"
+    dataset = SyntheticCrops(aligned, truth) if wanted else None
+    rows = [] if dataset is None else _train(network, model, dataset, camera, crop_size, regressor.input_size, params)
+    history = pd.DataFrame(rows, columns=["step", "total", *TruthLosses._fields])
+    save_regressor(output, network, regressor, history, {"initialization": "scratch", "supervised": wanted})
+
+
+def _train(
+    network: Regressor,
+    model: FaceModel,
+    dataset: SyntheticCrops,
+    camera: Camera,
+    crop_size: int,
+    input_size: int,
+    params: PretrainParams,
+) -> list[dict[str, float]]:
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=params.learning_rate, total_steps=params.iterations
     )
-    dataset = SyntheticCrops(aligned, truth)
     batches = endless_batches(dataset, params.batch_size, EndlessSampler(len(dataset), params.seed))
     history = []
     iterations = tqdm(range(params.iterations), "pretrain")
     for step, (pictures, known) in zip(iterations, batches, strict=False):
-        losses = _step(network, model, camera, crop_size, resized(pictures, regressor.input_size), known)
+        losses = _step(network, model, camera, crop_size, resized(pictures, input_size), known)
         total = torch.stack(losses).sum()
         optimizer.zero_grad(set_to_none=True)
         total.backward()
@@ -117,7 +136,7 @@ def pretrain_regressor(
         schedule.step()
         history.append({"step": step, "total": total.item(), **{n: v.item() for n, v in losses._asdict().items()}})
         iterations.set_postfix(total=f"{total.item():.3f}")
-    save_regressor(output, network, regressor, pd.DataFrame(history), {"initialization": "scratch", "supervised": True})
+    return history
 
 
 def _step(

@@ -63,7 +63,7 @@ def load_recognizer(folder: Path) -> Recognizer:
 def load_features(folder: Path) -> dict[str, NDArray[np.float32]]:
     """The recogniser's features of every crop, computed once when it was made."""
     rows = pd.read_parquet(folder / FEATURES)
-    return {key: np.asarray(f, np.float32) for key, f in zip(rows["key"], rows["features"], strict=True)}
+    return {key: np.array(f, np.float32) for key, f in zip(rows["key"], rows["features"], strict=True)}
 
 
 def verification(features: NDArray[np.float32], identities: NDArray[np.object_]) -> dict[str, float]:

@@ -35,7 +35,7 @@ def test_shapes_and_ranges(model: FaceModel) -> None:
     assert rendering.diffuse.shape == rendering.specular.shape == (2, 3, SIZE, SIZE)
     assert rendering.coverage.shape == rendering.mouth.shape == (2, 1, SIZE, SIZE)
     for picture in (full_picture(rendering), diffuse_picture(rendering)):
-        assert 0 <= picture.min() and 0.3 < picture.max() <= 1
+        assert picture.min() >= 0 and 0.3 < picture.max() <= 1
 
 
 def test_the_face_fills_the_middle_and_the_rest_is_black(model: FaceModel) -> None:

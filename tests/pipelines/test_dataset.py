@@ -1,0 +1,109 @@
+import itertools
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models.segments import SEGMENT_INDEX
+from pipelines.dataset import (
+    Batch,
+    EndlessSampler,
+    LabelledCrops,
+    Pictures,
+    crops,
+    endless_batches,
+    landmarks_by_key,
+    prepare,
+    resized,
+)
+from pipelines.recognition import load_features
+from tests.label_tree import SIZE, write_aligned, write_label_tree
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree")
+    write_label_tree(root)
+    return root
+
+
+def _dataset(root: Path) -> LabelledCrops:
+    keys = crops(root / "labels/aligned", "train")["key"].tolist()
+    return LabelledCrops(root / "labels", keys, load_features(root / "recognizer"))
+
+
+def test_batches_hold_every_label(root: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # torch warns of tensors over memory that must not be written
+        batch = next(iter(endless_batches(_dataset(root), 4, EndlessSampler(6, 0))))
+    assert isinstance(batch, Batch)
+    assert batch.image.shape == (4, 3, SIZE, SIZE) and batch.image.dtype == torch.uint8
+    for mask in (batch.segments, batch.skin, batch.mouth):
+        assert mask.shape == (4, 1, SIZE, SIZE) and mask.dtype == torch.uint8
+    assert batch.landmarks.shape == (4, 68, 2) and batch.landmarks.dtype == torch.float32
+    assert batch.features.shape == (4, 8) and batch.features.dtype == torch.float32
+
+
+def test_labels_of_a_key_belong_together(root: Path) -> None:
+    dataset = _dataset(root)
+    landmarks, features = landmarks_by_key(root / "labels/landmarks"), load_features(root / "recognizer")
+    for index, key in enumerate(dataset.pictures.keys):
+        item = dataset[index]
+        np.testing.assert_array_equal(item.landmarks.numpy(), landmarks[key])
+        np.testing.assert_array_equal(item.features.numpy(), features[key])
+        covered = item.segments[0] > 0
+        assert item.image.float().mean(dim=0)[covered].mean() > 20 * item.image.float().mean(dim=0)[~covered].mean()
+
+
+def test_prepared_masks_follow_the_segments(root: Path) -> None:
+    batch = next(iter(endless_batches(_dataset(root), 6, EndlessSampler(6, 0))))
+    prepared = prepare(batch, SIZE)
+    torch.testing.assert_close(prepared.image, batch.image / 255)
+    torch.testing.assert_close(prepared.face, (batch.segments == SEGMENT_INDEX["skin"]).float())
+    torch.testing.assert_close(prepared.skin, batch.skin / 255)
+    assert prepared.mouth.max() == 1
+    assert ((prepared.face == 1) & (prepared.mouth == 1)).sum() == 0  # the inner mouth is no surface of the face
+
+
+def test_smaller_pictures_keep_their_mean(root: Path) -> None:
+    batch = next(iter(endless_batches(_dataset(root), 6, EndlessSampler(6, 0))))
+    prepared = prepare(batch, SIZE // 2)
+    assert prepared.image.shape[-2:] == prepared.mouth.shape[-2:] == (SIZE // 2, SIZE // 2)
+    assert prepared.image.mean().item() == pytest.approx(batch.image.float().mean().item() / 255, rel=0.02)
+    assert prepared.mouth.mean().item() == pytest.approx(batch.mouth.float().mean().item() / 255, rel=0.05)
+    assert set(prepared.face.unique().tolist()) == {0.0, 1.0}
+    assert resized(batch.image, 32).max() <= 1
+
+
+def test_crops_leaves_out_rejected_and_other_splits(tmp_path: Path) -> None:
+    pictures = {key: np.zeros((8, 8, 3), np.uint8) for key in ("d", "c", "b", "a")}
+    split, status = ["train", "test", "train", "train"], ["kept", "kept", "rejected", "kept"]
+    write_aligned(tmp_path, pictures, split=split, status=status)
+    assert crops(tmp_path, "train")["key"].tolist() == ["a", "d"]
+    assert crops(tmp_path, "test", "train")["key"].tolist() == ["a", "c", "d"]
+    assert Pictures(tmp_path, ["c"])[0].shape == (3, 8, 8)
+
+
+def test_each_epoch_shows_every_picture_once_in_another_order() -> None:
+    indices = list(itertools.islice(EndlessSampler(10, 3), 30))
+    epochs = [indices[start : start + 10] for start in (0, 10, 20)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_the_order_comes_from_the_seed_alone() -> None:
+    first, again, other = (list(itertools.islice(EndlessSampler(50, seed), 60)) for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_processes_share_the_pictures() -> None:
+    alone = list(itertools.islice(EndlessSampler(7, 1), 28))
+    shares = [list(itertools.islice(EndlessSampler(7, 1, rank=rank, ranks=2), 14)) for rank in range(2)]
+    assert [index for pair in zip(*shares, strict=True) for index in pair] == alone
+
+
+def test_no_photographs_is_said() -> None:
+    with pytest.raises(ValueError, match="no photograph left to train on"):
+        EndlessSampler(0, 1)

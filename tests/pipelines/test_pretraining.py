@@ -1,0 +1,168 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from models.coefficients import Coefficients
+from models.face_model import FaceModel
+from models.networks.regressor import neutral_coefficients
+from models.renderer import landmark_pixels, pose_face
+from pipelines.params import PretrainParams, RegressorParams
+from pipelines.pretraining import SyntheticCrops, Truth, TruthLosses, pretrain_regressor, truth_losses
+from pipelines.shards import read_rows, write_rows
+from pipelines.weights import WEIGHTS, read_description
+from tests.label_tree import CAMERA, GROUP_SIZES, SIZE, random_faces, smoke_params, write_label_tree
+from tests.toy import toy_face_arrays
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree")
+    write_label_tree(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def model() -> FaceModel:
+    return FaceModel(toy_face_arrays())
+
+
+def _regressor(initialization: str = "pretrained") -> RegressorParams:
+    changes = {"backbone": "mobilenet_v3_small", "input_size": 64, "initialization": initialization}
+    return smoke_params().regressor.model_copy(update=changes)
+
+
+def _params(**changes: object) -> PretrainParams:
+    return smoke_params().pretrain.model_copy(update={"batch_size": 6, **changes})
+
+
+def _pretrain(root: Path, output: Path, params: PretrainParams, initialization: str = "pretrained") -> pd.DataFrame:
+    pretrain_regressor(
+        root / "face_model.h5",
+        root / "labels/aligned",
+        root / "truth",
+        output,
+        camera=CAMERA,
+        crop_size=SIZE,
+        regressor=_regressor(initialization),
+        params=params,
+    )
+    return pd.read_csv(output / "history.csv")
+
+
+def _known(model: FaceModel, true: Coefficients) -> Truth:
+    values = {name: getattr(true, name) for name in Truth._fields if name not in ("landmarks", "sh_coefficients")}
+    landmarks = landmark_pixels(model, pose_face(model, true, CAMERA), SIZE)
+    return Truth(landmarks=landmarks, sh_coefficients=true.sh_coefficients.flatten(1), **values)
+
+
+def test_the_truth_costs_nothing(model: FaceModel) -> None:
+    true = random_faces(3)
+    for name, loss in truth_losses(model, CAMERA, SIZE, true, _known(model, true))._asdict().items():
+        assert loss.item() == pytest.approx(0, abs=1e-5), name
+
+
+@pytest.mark.parametrize(
+    ("group", "term"),
+    [
+        ("shape", "vertices"),
+        ("expression", "vertices"),
+        ("translation", "landmarks"),
+        ("scale", "landmarks"),
+        ("euler_angles", "pose"),
+        ("albedo", "albedo"),
+        ("sh_coefficients", "light"),
+        ("light_position", "highlight"),
+        ("shininess", "highlight"),
+    ],
+)
+def test_every_group_is_taught_by_its_term(model: FaceModel, group: str, term: str) -> None:
+    true = random_faces(2)
+    groups = {name: value.clone().requires_grad_(name == group) for name, value in true._asdict().items()}
+    wrong = Coefficients(**{name: value + 0.3 if name == group else value for name, value in groups.items()})
+    getattr(truth_losses(model, CAMERA, SIZE, wrong, _known(model, true)), term).backward()
+    gradient = groups[group].grad
+    assert gradient is not None and gradient.isfinite().all() and (gradient != 0).any()
+
+
+def test_gradients_at_the_truth_are_finite(model: FaceModel) -> None:
+    true = random_faces(2)
+    guess = Coefficients(*(group.clone().requires_grad_() for group in true))
+    torch.stack(truth_losses(model, CAMERA, SIZE, guess, _known(model, true))).sum().backward()
+    assert all(group.grad is not None and group.grad.isfinite().all() for group in guess)
+
+
+def test_terms_of_an_untrained_network_are_about_one(model: FaceModel) -> None:
+    losses = truth_losses(model, CAMERA, 224, neutral_coefficients(GROUP_SIZES, 6), _known(model, random_faces(6)))
+    assert all(0 <= loss < 30 for loss in losses)
+    assert losses.vertices > 0.1 and losses.albedo > 0.05
+
+
+def test_crops_come_with_their_truth(root: Path, model: FaceModel) -> None:
+    dataset = SyntheticCrops(root / "labels/aligned", root / "truth")
+    true = random_faces(6)
+    expected = _known(model, true)
+    picture, known = dataset[3]
+    assert picture.shape == (3, SIZE, SIZE) and picture.dtype == torch.uint8
+    for name, value in known._asdict().items():
+        torch.testing.assert_close(value, getattr(expected, name)[3], atol=1e-4, rtol=1e-5, msg=name)
+
+
+def test_landmarks_are_moved_into_the_crop(root: Path, tmp_path: Path) -> None:
+    rows = read_rows(root / "labels/aligned")
+    half = [np.array([0.5, 0, 10, 0, 0.5, 20])] * len(rows)
+    moved = tmp_path / "aligned"
+    moved.mkdir()
+    for path in (root / "labels/aligned").iterdir():
+        (moved / path.name).write_bytes(path.read_bytes())
+    write_rows(moved, rows.assign(crop_from_photograph=half))
+    before = SyntheticCrops(root / "labels/aligned", root / "truth")[0][1].landmarks
+    after = SyntheticCrops(moved, root / "truth")[0][1].landmarks
+    torch.testing.assert_close(after, before / 2 + torch.tensor([10.0, 20.0]))
+
+
+def test_several_faces_of_one_photograph_share_its_truth(root: Path, tmp_path: Path) -> None:
+    rows = read_rows(root / "labels/aligned")
+    moved = tmp_path / "aligned"
+    moved.mkdir()
+    for path in (root / "labels/aligned").iterdir():
+        (moved / path.name).write_bytes(path.read_bytes())
+    write_rows(moved, rows.assign(photograph="face-2"))
+    dataset = SyntheticCrops(moved, root / "truth")
+    torch.testing.assert_close(dataset[0][1].shape, dataset[5][1].shape)
+
+
+def test_a_short_training_lowers_every_term_but_the_highlight(root: Path, tmp_path: Path) -> None:
+    history = _pretrain(root, tmp_path, _params(iterations=30, learning_rate=2e-3))
+    first, last = history.iloc[:3].mean(), history.iloc[-3:].mean()
+    assert last["total"] < 0.8 * first["total"]
+    assert last["vertices"] < first["vertices"] and last["landmarks"] < first["landmarks"]
+    assert history["step"].tolist() == list(range(30))
+    assert history.columns.tolist() == ["step", "total", *TruthLosses._fields]
+    assert read_description(tmp_path)["supervised"] is True
+
+
+def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        _pretrain(root, tmp_path / name, _params(iterations=2))
+    _pretrain(root, tmp_path / "other", _params(iterations=2, seed=99))
+    first, second, other = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("first", "second", "other"))
+    assert first == second != other
+
+
+@pytest.mark.parametrize("without", ["synthetic crops", "truth"])
+def test_photographs_without_truth_are_explained(root: Path, tmp_path: Path, without: str) -> None:
+    rows, truth = read_rows(root / "labels/aligned"), read_rows(root / "truth")
+    write_rows(tmp_path / "aligned", rows.assign(synthetic=without != "synthetic crops"))
+    write_rows(tmp_path / "truth", truth[:0] if without == "truth" else truth)
+    with pytest.raises(ValueError, match=r"no synthetic photographs to learn from; set photographs\.source: synthetic"):
+        SyntheticCrops(tmp_path / "aligned", tmp_path / "truth")
+
+
+def test_another_initialization_needs_no_truth(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "face_model.h5").write_bytes((root / "face_model.h5").read_bytes())
+    history = _pretrain(tmp_path, tmp_path / "output", _params(), initialization="imagenet")
+    assert history.empty and "total" in history.columns
+    assert read_description(tmp_path / "output")["supervised"] is False

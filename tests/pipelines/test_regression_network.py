@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from models.face_model import FaceModel
+from pipelines.params import RegressorParams
+from pipelines.regression_network import build_regressor
+from tests.label_tree import smoke_params
+from tests.toy import toy_face_arrays
+
+
+@pytest.fixture(scope="module")
+def model() -> FaceModel:
+    return FaceModel(toy_face_arrays())
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+
+
+def _params(backbone: str, initialization: str) -> RegressorParams:
+    changes = {"backbone": backbone, "input_size": 64, "initialization": initialization}
+    return smoke_params().regressor.model_copy(update=changes)
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_small", "convnext_tiny"])
+def test_imagenet_weights_fill_the_whole_backbone(tmp_path: Path, model: FaceModel, backbone: str) -> None:
+    torch.manual_seed(5)
+    published = torchvision.models.get_model(backbone, weights=None).state_dict()
+    address = torchvision.models.get_model_weights(backbone).DEFAULT.url
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(published, tmp_path / "checkpoints" / address.rsplit("/", 1)[-1])
+    network = build_regressor(_params(backbone, "imagenet"), model, None)
+    for name, value in network.backbone.state_dict().items():  # what remains of a classifier's head too
+        torch.testing.assert_close(value, published[name], msg=name)
+
+
+def test_missing_imagenet_weights_are_asked_for(model: FaceModel) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no ImageNet weights for resnet18; download https://.*'scratch'"):
+        build_regressor(_params("resnet18", "imagenet"), model, None)
+
+
+def test_scratch_begins_from_the_seed_of_torch(model: FaceModel) -> None:
+    weights = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        weights.append(build_regressor(_params("resnet18", "scratch"), model, None).head.weight)
+    torch.testing.assert_close(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_a_warm_start_must_be_handed_over(model: FaceModel) -> None:
+    with pytest.raises(ValueError, match="no warm start was handed over"):
+        build_regressor(_params("resnet18", "pretrained"), model, None)

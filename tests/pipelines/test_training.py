@@ -1,0 +1,239 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from models.face_model import FaceModel
+from models.losses import Losses
+from pipelines import training
+from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, endless_batches, prepare
+from pipelines.params import RegressorParams, TrainParams, Variant
+from pipelines.recognition import load_features, load_recognizer
+from pipelines.regression_network import load_regressor
+from pipelines.training import Objective, TrainingInputs, train_regressor, variant_weights
+from pipelines.weights import WEIGHTS, read_description
+from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
+from tests.toy import toy_face_arrays
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree")
+    write_label_tree(root)
+    return root
+
+
+def _regressor(**changes: object) -> RegressorParams:
+    small = {"backbone": "mobilenet_v3_small", "input_size": SIZE, "initialization": "scratch"}
+    return smoke_params().regressor.model_copy(update={**small, **changes})
+
+
+def _params(**changes: object) -> TrainParams:
+    small = {
+        "iterations": 4,
+        "mouth_start_iteration": 1,
+        "batch_size": 6,
+        "render_size": SIZE,
+        "log_every": 1,
+        "sheet_every": 4,
+        "live_tracking": False,
+        "precision": "32-true",
+    }
+    return smoke_params().train.model_copy(update={**small, **changes})
+
+
+def _train(
+    root: Path,
+    output: Path,
+    params: TrainParams,
+    variant: Variant = "full",
+    regressor: RegressorParams | None = None,
+) -> pd.DataFrame:
+    train_regressor(
+        variant,
+        TrainingInputs(root / "face_model.h5", root / "labels", root / "recognizer", root / "pretrained"),
+        output,
+        camera=CAMERA,
+        crop_size=SIZE,
+        regressor=regressor or _regressor(),
+        params=params,
+        experiment="test",
+    )
+    return pd.read_csv(output / "history.csv")
+
+
+def _batch(root: Path) -> Batch:
+    keys = [f"face-{index}" for index in range(6)]
+    dataset = LabelledCrops(root / "labels", keys, load_features(root / "recognizer"))
+    return Batch(*(torch.stack(column) for column in zip(*(dataset[index] for index in range(6)), strict=True)))
+
+
+def _objective(root: Path, variant: Variant = "full", **changes: object) -> Objective:
+    recognizer = load_recognizer(root / "recognizer")
+    return Objective(FaceModel(toy_face_arrays()), recognizer, CAMERA, SIZE, _params(**changes), variant)
+
+
+def test_the_truth_explains_its_photograph(root: Path) -> None:
+    batch = _batch(root)
+    losses, rendering = _objective(root)(random_faces(6), batch, prepare(batch, SIZE))
+    assert losses.lmk < 1e-3 and losses.mouth < 1e-3
+    # The full picture is the photograph up to JPEG; the diffuse part alone lacks its highlights.
+    wrong, _ = _objective(root)(random_faces(6, seed=1), batch, prepare(batch, SIZE))
+    assert losses.photo < 0.5 * wrong.photo
+    assert wrong.lmk > 1 and wrong.mouth > 1
+    assert rendering.coverage.shape == (6, 1, SIZE, SIZE)
+
+
+def test_losses_do_not_depend_on_the_size_of_the_rendering(root: Path) -> None:
+    batch = _batch(root)
+    guess = random_faces(6, seed=1)
+    small, large = (_objective(root, render_size=size)(guess, batch, prepare(batch, size))[0] for size in (64, 128))
+    torch.testing.assert_close(small.lmk, large.lmk)
+    # Borders are blurred by half a pixel; forgetting the area of a pixel would be a factor of four.
+    assert small.mouth.item() == pytest.approx(large.mouth.item(), rel=0.35)
+    assert small.photo.item() == pytest.approx(large.photo.item(), rel=0.2)
+
+
+def test_a_variant_without_the_identity_loss_saves_the_recogniser(root: Path) -> None:
+    objective = _objective(root, "no_id")
+    objective.recognizer = nn.Identity()  # would fail if it were asked
+    batch = _batch(root)
+    losses, _ = objective(random_faces(6), batch, prepare(batch, SIZE))
+    assert losses.id.isnan()
+    assert all(value.isfinite() for value in losses[1:])
+
+
+def test_the_recogniser_stays_fixed_but_lets_the_gradient_through(root: Path) -> None:
+    objective = _objective(root)
+    batch = _batch(root)
+    guess = random_faces(6, seed=1)
+    guess.shape.requires_grad_()
+    objective(guess, batch, prepare(batch, SIZE))[0].id.backward()
+    assert guess.shape.grad is not None and guess.shape.grad.abs().max() > 0
+    assert all(weight.grad is None for weight in objective.recognizer.parameters())
+    assert not objective.recognizer.training
+
+
+@pytest.mark.parametrize("name", Losses._fields)
+def test_a_variant_has_one_weight_at_zero(name: str) -> None:
+    full, without = variant_weights(_params(), "full"), variant_weights(_params(), f"no_{name}")  # type: ignore[arg-type]
+    assert without == {**full, name: 0.0}
+    assert full == _params().weights.model_dump()
+
+
+def test_training_lowers_the_loss_and_writes_everything(root: Path, tmp_path: Path) -> None:
+    params = _params(iterations=24, mouth_start_iteration=6, learning_rate=2e-3, sheet_every=12)
+    history = _train(root, tmp_path, params)
+    for name in ("total", "photo", "lmk"):
+        early = history[name][6:9] if name == "total" else history[name][:3]  # the mouth joins at 6
+        assert history[name].iloc[-3:].mean() < 0.9 * early.mean(), name
+    assert history["step"].tolist() == list(range(24))
+    assert set(history.columns) == {"step", "total", *Losses._fields}
+    assert read_description(tmp_path)["diverged"] is False
+    assert [path.name for path in sorted((tmp_path / "sheets").iterdir())] == ["step-000012.png", "step-000024.png"]
+    with Image.open(tmp_path / "sheets/step-000024.png") as sheet:
+        assert sheet.size == (4 * SIZE, 4 * SIZE)  # photograph, full, diffuse, specular of four faces
+
+
+def test_the_trained_network_can_be_loaded(root: Path, tmp_path: Path) -> None:
+    _train(root, tmp_path, _params(iterations=1))
+    model = FaceModel(toy_face_arrays())
+    network = load_regressor(tmp_path, model)
+    assert not network.training
+    with torch.inference_mode():
+        assert network(torch.rand(1, 3, SIZE, SIZE)).shape.isfinite().all()
+    description = json.loads((tmp_path / "network.json").read_text())
+    (tmp_path / "network.json").write_text(json.dumps({**description, "group_sizes": [80, 64, 80]}))
+    with pytest.raises(
+        ValueError, match=r"trained for a face model with \[80, 64, 80\] modes, this one has \[6, 5, 4\]"
+    ):
+        load_regressor(tmp_path, model)
+
+
+def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
+    for name, seed in (("first", 1), ("second", 1), ("other", 2)):
+        _train(root, tmp_path / name, _params(iterations=3, seed=seed))
+    for file in (WEIGHTS, "history.csv", "network.json", "sheets/step-000003.png"):
+        assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
+    assert (tmp_path / "first" / WEIGHTS).read_bytes() != (tmp_path / "other" / WEIGHTS).read_bytes()
+
+
+def test_without_the_identity_loss_its_curve_is_empty_and_the_total_is_not(root: Path, tmp_path: Path) -> None:
+    history = _train(root, tmp_path, _params(), "no_id")
+    assert history["id"].isna().all()
+    assert np.isfinite(history["total"]).all()
+    assert read_description(tmp_path)["diverged"] is False
+
+
+def _total(row: pd.Series, params: TrainParams, without: tuple[str, ...] = ()) -> float:
+    return sum(weight * row[name] for name, weight in params.weights.model_dump().items() if name not in without)
+
+
+def test_the_mouth_counts_from_its_start(root: Path, tmp_path: Path) -> None:
+    params = _params(iterations=4, mouth_start_iteration=2)
+    history = _train(root, tmp_path, params)
+    assert (history["mouth"] > 0).all()
+    for step, row in history.iterrows():
+        without = ("mouth",) if int(str(step)) < 2 else ()
+        assert row["total"] == pytest.approx(_total(row, params, without), rel=1e-5)
+
+
+@pytest.mark.parametrize("cause", ["learning rate", "factor"])
+def test_a_run_that_diverges_is_a_result(root: Path, tmp_path: Path, cause: str) -> None:
+    changes: dict[str, object] = (
+        {"learning_rate": 1e12, "iterations": 10}
+        if cause == "learning rate"
+        else {"divergence_factor": 1 + 1e-9, "iterations": 10, "learning_rate": 1.0}
+    )
+    history = _train(root, tmp_path, _params(**changes))
+    assert len(history) < 10
+    assert read_description(tmp_path)["diverged"] is True
+    last, first = history["total"].iloc[-1], history["total"].iloc[0]
+    assert math.isnan(last) or last > first
+    assert (tmp_path / WEIGHTS).is_file()
+
+
+def test_a_warm_start_is_loaded(root: Path, tmp_path: Path) -> None:
+    _train(root, tmp_path / "pretrained", _params(iterations=1, seed=11))
+    inputs = TrainingInputs(root / "face_model.h5", root / "labels", root / "recognizer", tmp_path / "pretrained")
+    params = _params(iterations=1, learning_rate=1e-30)
+    train_regressor(
+        "full",
+        inputs,
+        tmp_path / "trained",
+        camera=CAMERA,
+        crop_size=SIZE,
+        regressor=_regressor(initialization="pretrained"),
+        params=params,
+        experiment="test",
+    )
+    model = FaceModel(toy_face_arrays())
+    before, after = (load_regressor(tmp_path / name, model).head.weight for name in ("pretrained", "trained"))
+    torch.testing.assert_close(before, after)
+    assert read_description(tmp_path / "trained")["initialization"] == "pretrained"
+
+
+def test_a_missing_warm_start_stops_the_stage(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        _train(root, tmp_path, _params(), regressor=_regressor(initialization="pretrained"))
+
+
+def test_no_photographs_left_is_said(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "crops", lambda *_: pd.DataFrame({"key": []}))
+    with pytest.raises(ValueError, match="no photograph left to train on"):
+        _train(root, tmp_path, _params())
+
+
+def test_batches_follow_the_seed_not_the_state_of_torch(root: Path) -> None:
+    keys = [f"face-{index}" for index in range(6)]
+    dataset = LabelledCrops(root / "labels", keys, load_features(root / "recognizer"))
+    first = next(iter(endless_batches(dataset, 3, EndlessSampler(6, 1))))
+    torch.rand(5)
+    second = next(iter(endless_batches(dataset, 3, EndlessSampler(6, 1))))
+    torch.testing.assert_close(first.image, second.image)
