@@ -12,6 +12,7 @@ from pipelines.synthetic.skull import skull_directions, skull_points
 _GLASSES = ("round", "square", "sun")
 _HATS = ("beanie", "cap")
 _UNDER_HAT_MM = 4.0  # thickness of hair under a hat
+_UNDER_HAT_MARGIN_MM = 7.0  # thick hair is pressed a little below the rim too
 
 
 class Accessories(NamedTuple):
@@ -51,7 +52,7 @@ def flattened(hair: Mesh, head: Head, worn: Accessories) -> Mesh:
     directions, radius = skull_directions(points)
     azimuth = np.arctan2(directions[:, 0], directions[:, 2])
     pressed = head.surface.radius(directions) + _UNDER_HAT_MM / 88.0
-    under = points[:, 1] > _hat_rim(azimuth, worn)
+    under = points[:, 1] > _hat_rim(azimuth, worn) - _UNDER_HAT_MARGIN_MM
     return hair._replace(
         vertices=head.frame.place(skull_points(directions, np.where(under, np.minimum(radius, pressed), radius)))
     )

@@ -70,7 +70,7 @@ def _draw_hand(canvas: ImageDraw.ImageDraw, landmarks: NDArray[np.floating], gen
     across = np.array([-along[1], along[0]])
     radius = 0.2 * face
     canvas.ellipse(_circle(palm, radius), fill=255)
-    wrist = palm - along * face * 0.9
+    wrist = palm - along * face * 3  # beyond the picture
     canvas.line([tuple(palm), tuple(wrist)], fill=255, width=int(radius * 1.5))
     for finger, length in zip((-1.5, -0.5, 0.5, 1.5), (0.40, 0.48, 0.46, 0.36), strict=True):
         root = palm + across * finger * radius * 0.5
