@@ -25,6 +25,7 @@ from models.networks.regressor import Regressor
 from pipelines.dataset import EndlessSampler, Pictures, crops, endless_batches, resized
 from pipelines.face_model_file import load_face_model
 from pipelines.params import PretrainParams, RegressorParams
+from pipelines.photographs.splits import with_companions
 from pipelines.regression_network import build_regressor, save_regressor
 from pipelines.shards import read_rows
 
@@ -59,7 +60,7 @@ class SyntheticCrops(Dataset[tuple[Tensor, Truth]]):
     """Crops of synthetic photographs with their truth."""
 
     def __init__(self, aligned: Path, truth: Path) -> None:
-        rows = crops(aligned, "train")
+        rows = crops(aligned, *with_companions("train"))
         rows = rows[rows["synthetic"]].merge(
             read_rows(truth), left_on="photograph", right_on="key", suffixes=("", "_truth")
         )

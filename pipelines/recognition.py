@@ -16,6 +16,7 @@ from tqdm import tqdm
 from models.networks.recognizer import Recognizer, triplet_loss
 from pipelines.dataset import Pictures, crops
 from pipelines.params import RecognizerParams
+from pipelines.photographs.splits import with_companions
 from pipelines.weights import load_weights, read_description, save_weights
 
 FEATURES = "features.parquet"
@@ -44,10 +45,10 @@ def make_recognizer(aligned: Path, output: Path, params: RecognizerParams) -> No
             "input_size": 160,
         }
     save_weights(output, network, provenance, history)
-    rows = crops(aligned, "train", "validation", "test", "extra")
+    rows = crops(aligned, *with_companions("train", "validation", "test"), "extra")
     features = _features(network.eval(), aligned, rows["key"].tolist())
     pd.DataFrame({"key": rows["key"], "features": list(features)}).to_parquet(output / FEATURES, index=False)
-    held_out = (rows["split"].isin(["validation", "test"]) & (rows["identity"] != "")).to_numpy()
+    held_out = (rows["split"].isin(with_companions("validation", "test")) & (rows["identity"] != "")).to_numpy()
     result = verification(features[held_out], rows["identity"][held_out].to_numpy())
     (output / VERIFICATION).write_text(json.dumps(result, indent=1) + "\n")
 
@@ -83,7 +84,7 @@ def verification(features: NDArray[np.float32], identities: NDArray[np.object_])
 
 def _train(aligned: Path, params: RecognizerParams) -> tuple[Recognizer, pd.DataFrame]:
     torch.manual_seed(params.seed)
-    rows = crops(aligned, "train")
+    rows = crops(aligned, *with_companions("train"))
     people = [group["key"].tolist() for _, group in rows[rows["identity"] != ""].groupby("identity") if len(group) > 1]
     if len(people) < 2:
         raise ValueError(

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from pipelines.params import PhotographsParams
 from pipelines.photographs.decoding import DecodingLimits
 from pipelines.photographs.folder import ReadFile, extra_files, files_in, read_files
-from pipelines.photographs.splits import split_identities
+from pipelines.photographs.splits import COMPANION, split_identities
 from pipelines.shards import ShardWriter, write_rows
 from pipelines.synthetic.generate import TRUTH_COLUMNS, DataSetSize, generate
 from pipelines.synthetic.view import Chances
@@ -41,21 +41,24 @@ def collect_photographs(
     rows, truths = _write(entries, photographs, truth, keys_per_shard=params.keys_per_shard)
     write_rows(photographs, _with_splits(rows, params))
     write_rows(truth, pd.DataFrame(truths, columns=list(TRUTH_COLUMNS)))
-    if not any(row["status"] == "kept" and row["split"] != EXTRA for row in rows):
+    if not any(_is_of_source(row, params.source) and row["status"] == "kept" for row in rows):
         reasons = collections.Counter(row["reason"].partition(":")[0] for row in rows if row["reason"])
         listed = ", ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items())) or "the folder is empty"
         raise ValueError(f"no photograph left in {params.source}: {listed} (see {photographs}/rows.parquet)")
 
 
 def _own_entries(face_model: Path, params: PhotographsParams, distance_mm: float) -> Iterator[_Entry]:
-    """The source's photographs, then the extra ones."""
+    """The source's photographs, then the extra ones; a folder's are preceded by synthetic companions.
+
+    The labelling networks and the warm start learn from synthetic truth, so synthetic photographs are always there;
+    beside a folder, they take no part in training the regressor or in Table 1.
+    """
     limits = DecodingLimits(params.maximum_megapixels, params.minimum_side, params.longest_side)
     extra = extra_files(params.extra)
+    files = [] if params.source == SYNTHETIC else files_in(Path(params.source))
     first_with: dict[str, str] = {}
-    if params.source == SYNTHETIC:
-        yield from _synthetic_entries(face_model, params, distance_mm)
-    else:
-        files = files_in(Path(params.source))
+    yield from _synthetic_entries(face_model, params, distance_mm)
+    if files:
         read = read_files(files, limits, workers=params.workers)
         yield from _file_entries(tqdm(read, total=len(files), desc="photographs"), first_with, split="")
     yield from _file_entries(read_files(extra, limits, workers=1), first_with, split=EXTRA)
@@ -86,6 +89,10 @@ def _file_entries(files: Iterable[ReadFile], first_with: dict[str, str], *, spli
             first_with.setdefault(read.fingerprint, file.name)
         row = _row(file.key, file.name, file.identity, width=read.width, height=read.height, reason=reason)
         yield _Entry({**row, "split": split}, picture, None, None)
+
+
+def _is_of_source(row: dict[str, Any], source: str) -> bool:
+    return row["split"] != EXTRA and row["synthetic"] == (source == SYNTHETIC)
 
 
 def _row(key: str, name: str, identity: str, *, width: int, height: int, reason: str = "") -> dict[str, Any]:
@@ -119,11 +126,14 @@ def _with_splits(rows: list[dict[str, Any]], params: PhotographsParams) -> pd.Da
     table = pd.DataFrame(rows, columns=list(_COLUMNS))
     to_split = (table["status"] == "kept") & (table["split"] != EXTRA)
     own = table["identity"].where(table["identity"] != "", "photograph " + table["key"])
-    splits = split_identities(
-        own[to_split].tolist(),
-        test_fraction=params.test_fraction,
-        validation_fraction=params.validation_fraction,
-        seed=params.seed,
-    )
-    table.loc[to_split, "split"] = own[to_split].map(splits)
+    for synthetic in (True, False):
+        part = to_split & (table["synthetic"] == synthetic)
+        splits = split_identities(
+            own[part].tolist(),
+            test_fraction=params.test_fraction,
+            validation_fraction=params.validation_fraction,
+            seed=params.seed,
+        )
+        prefix = COMPANION if synthetic and params.source != SYNTHETIC else ""
+        table.loc[part, "split"] = prefix + own[part].map(splits)
     return table

@@ -2,6 +2,13 @@
 
 import numpy as np
 
+COMPANION = "companion-"  # before the split of synthetic photographs that only accompany a folder of real ones
+
+
+def with_companions(*splits: str) -> tuple[str, ...]:
+    """The named splits and those of the synthetic companions; whatever learns from truth or identities takes both."""
+    return (*splits, *(COMPANION + split for split in splits))
+
 
 def split_identities(
     identities: list[str], *, test_fraction: float, validation_fraction: float, seed: int

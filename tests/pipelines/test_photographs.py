@@ -29,7 +29,7 @@ def _picture(seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
 
 def _params(source: Path | str, **changes: Any) -> PhotographsParams:
     values: dict[str, Any] = {
-        "source": str(source), "extra": (), "people": 4, "photographs_per_person": 2, "size": 128,
+        "source": str(source), "extra": (), "people": 4 if source == "synthetic" else 1, "photographs_per_person": 2, "size": 128,
         "test_fraction": 0.25, "validation_fraction": 0.25, "maximum_megapixels": 1.0, "minimum_side": 64,
         "longest_side": 300, "glasses_fraction": 0.2, "hat_fraction": 0.2, "occluder_fraction": 0.2,
         "keys_per_shard": 3, "workers": 1, "seed": 1,
@@ -173,7 +173,7 @@ def test_names_are_relative_and_folders_are_identities(tmp_path: Path, source: P
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         _picture(10 + number).save(source / name)
     rows = _collect(tmp_path, _params(source))
-    assert dict(rows.identity) == {
+    assert dict(rows.identity[~rows.synthetic]) == {
         "anna/1.jpg": "anna", "anna/2.jpg": "anna", "good.jpg": "", "set/ben/1.jpg": "set/ben", "ähm ü.jpg": "",
     }  # fmt: skip
     assert rows.loc["anna/1.jpg"].split == rows.loc["anna/2.jpg"].split
@@ -192,7 +192,7 @@ def test_no_photograph_left_is_an_error_with_the_reasons(tmp_path: Path, source:
     (source / "second.jpg").write_text("no")
     with pytest.raises(ValueError, match=r"no photograph left .*: 2 x not a picture"):
         _collect(tmp_path, _params(source, extra=("astronaut",)))
-    assert len(read_rows(tmp_path / "output" / "photographs")) == 3
+    assert (~read_rows(tmp_path / "output" / "photographs").synthetic).sum() == 3
 
 
 def test_a_missing_folder_and_a_missing_extra_are_errors(tmp_path: Path, source: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_missing_folder_and_a_missing_extra_are_errors(tmp_path: Path, source:
 def test_extra_photographs_are_in_a_split_of_their_own(tmp_path: Path, source: Path) -> None:
     _picture(30).save(tmp_path / "friend.jpg")
     rows = _collect(tmp_path, _params(source, extra=("astronaut", str(tmp_path / "friend.jpg"))))
-    assert dict(rows.split) == {"good.jpg": "train", "astronaut.png": "extra", "friend.jpg": "extra"}
+    assert dict(rows.split[~rows.synthetic]) == {"good.jpg": "train", "astronaut.png": "extra", "friend.jpg": "extra"}
     assert rows.loc["astronaut.png"].key == "astronaut"
     assert _stored(tmp_path, "astronaut").shape == (300, 300, 3)
 
@@ -220,10 +220,12 @@ def test_extra_photographs_of_one_name_stay_apart(tmp_path: Path, source: Path) 
     assert rows.reason.tolist() == ["", "", "duplicate of me.jpg"]
 
 
-def test_real_photographs_have_an_empty_but_valid_truth(tmp_path: Path, source: Path) -> None:
-    _collect(tmp_path, _params(source))
-    assert len(ShardReader(tmp_path / "output" / "truth")) == 0
-    assert list(read_rows(tmp_path / "output" / "truth").columns)[:2] == ["key", "landmarks"]
+def test_a_folder_gets_synthetic_companions_that_stay_out_of_its_splits(tmp_path: Path, source: Path) -> None:
+    rows = _collect(tmp_path, _params(source, people=3))
+    assert set(rows.split[rows.synthetic]) == {"companion-train", "companion-validation", "companion-test"}
+    assert dict(rows.split[~rows.synthetic]) == {"good.jpg": "train"}
+    truth = read_rows(tmp_path / "output" / "truth")
+    assert truth.key.tolist() == rows.key[rows.synthetic].tolist()
 
 
 def test_synthetic_photographs_have_a_truth_for_each(tmp_path: Path) -> None:
