@@ -167,7 +167,7 @@ class _Tree:
         steps = np.arange(0, 200, 5)
         generator = np.random.default_rng(0)
         for variant in VARIANTS:
-            history = {"step": steps}
+            history: dict[str, np.ndarray] = {"step": steps}
             for name in ("total", "id", "photo", "lmk", "mouth", "reg", "uniform"):
                 history[name] = np.exp(-steps / 80) * generator.uniform(0.8, 1.2, len(steps))
             self._write_history(f"regressor/{variant}", history)

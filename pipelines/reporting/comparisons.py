@@ -96,7 +96,7 @@ def _over(photograph: Picture, drawn: Drawn | None) -> Picture | None:
 def _enlarged(picture: Picture) -> Picture:
     eight_bit = Image.fromarray((picture * 255).round().astype(np.uint8))
     size = (eight_bit.width * _CLOSER, eight_bit.height * _CLOSER)
-    return np.asarray(eight_bit.resize(size, Image.Resampling.BICUBIC), np.float32) / 255
+    return np.asarray(eight_bit.resize(size, Image.Resampling.BICUBIC), np.float32) / np.float32(255)
 
 
 def _cut(picture: Picture | None, box: tuple[slice, slice]) -> Picture | None:

@@ -56,7 +56,7 @@ class Material:
         reader = ShardReader(self.labels / "mouth")
         by_area = sorted(keys, key=lambda key: (-int((decode(reader.read(key, "png")) > 127).sum()), key))
         chosen = np.linspace(0, 0.6 * (len(by_area) - 1), min(count, len(by_area)))  # the last ones are shut
-        return [by_area[round(index)] for index in chosen]
+        return list(dict.fromkeys(by_area[round(index)] for index in chosen))
 
     def _predicted(self, rows: pd.DataFrame) -> pd.DataFrame:
         full = self.predictions("full")

@@ -1,0 +1,163 @@
+"""The report page: everything is on it, nothing is fetched, and what is missing is an error."""
+
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import trimesh
+
+from models.face_model import FaceModel
+from pipelines.reporting.artist import neutral_coefficients
+from pipelines.reporting.captions import CURVES, FACE_MODEL, PAPER_FIGURES
+from pipelines.reporting.markdown import html_of
+from pipelines.reporting.meshes import write_meshes
+from pipelines.reporting.page import PageInputs, write_page
+from stages._params import load_params
+from tests.tiny_tree import VARIANTS, write_tiny_tree
+from tests.toy import toy_face_arrays
+
+ROOT = Path(__file__).parents[2]
+PIXEL = b"\x89PNG\r\n\x1a\n"  # the page copies figures, it does not read them
+
+
+def inputs_of(root: Path) -> PageInputs:
+    data, reports = root / "data", root / "reports"
+    return PageInputs(
+        reports, reports / "label_quality.json", data / "face_model.h5", data / "labels", data / "predictions"
+    )
+
+
+def write(root: Path) -> Path:
+    params = load_params(ROOT / "params.yaml")
+    output = root / "reports/page"
+    write_page(
+        inputs_of(root),
+        output,
+        profile="smoke",
+        camera=params.camera,
+        benchmarks=params.benchmarks,
+        variants=VARIANTS,
+    )
+    return output
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("tree")
+    write_tiny_tree(root, toy_face_arrays())
+    (root / "reports/figures").mkdir()
+    for caption in (*PAPER_FIGURES, *CURVES, FACE_MODEL):
+        (root / "reports/figures" / caption.file).write_bytes(PIXEL)
+    return root
+
+
+@pytest.fixture(scope="module")
+def page(root: Path) -> Path:
+    return write(root)
+
+
+class Links(HTMLParser):
+    """Collects what a page refers to, and pictures without words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.without_words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.links += [value for name in ("src", "href") if (value := values.get(name))]
+        if tag == "img" and not values.get("alt"):
+            self.without_words.append(values.get("src") or "")
+
+
+def test_the_page_shows_tables_figures_labels_check_and_faces(page: Path) -> None:
+    text = (page / "index.html").read_text()
+    for words in (
+        "Table 1: colour error on the synthetic test photographs",
+        "Figure 7: examples",
+        "MoFA and Genova et al.: not built",
+        "face iou</td><td>0.951",
+        "<strong>FAILED</strong>: 1 worse, 3 same",
+        "astronaut (real photograph)",
+        "person 000000 (synthetic photograph)",
+        "2 synthetic, 1 real; 1 rejected",
+        "synthetic twin",
+    ):
+        assert words in text, words
+
+
+def test_everything_the_page_refers_to_lies_beside_it(page: Path) -> None:
+    links = Links((page / "index.html").read_text())
+    files = [link for link in links.links if not link.startswith(("#", "data:"))]
+    assert len(files) > 15
+    assert all((page / file).is_file() for file in files)
+    assert links.without_words == []
+
+
+def test_nothing_needs_a_network(page: Path) -> None:
+    index = (page / "index.html").read_text()
+    assert "http:" not in index and "https:" not in index
+    viewer = (page / "faces/000002.html").read_text()
+    assert "THREE.GLTFLoader" in viewer
+    assert not re.findall(r"<script[^>]+src=|<link[^>]+href=", viewer)
+
+
+def test_the_same_data_give_the_same_bytes(root: Path, page: Path) -> None:
+    def digests() -> dict[str, str]:
+        files = sorted(path for path in page.rglob("*") if path.is_file())
+        return {str(path.relative_to(page)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    before = digests()
+    write(root)
+    assert digests() == before
+
+
+def test_a_diverged_full_model_still_gives_a_page(tmp_path: Path) -> None:
+    write_tiny_tree(tmp_path, toy_face_arrays(), people=2)
+    (tmp_path / "reports/figures").mkdir()
+    for caption in (*PAPER_FIGURES, *CURVES, FACE_MODEL):
+        (tmp_path / "reports/figures" / caption.file).write_bytes(PIXEL)
+    path = tmp_path / "data/predictions/full/coefficients.parquet"
+    rows = pd.read_parquet(path)
+    rows["shape"] = [np.full_like(one, np.nan) for one in rows["shape"]]
+    rows.to_parquet(path)
+    text = (write(tmp_path) / "index.html").read_text()
+    assert "there is no mesh" in text and "<iframe" not in text
+
+
+@pytest.mark.parametrize("missing", ["check.md", "label_quality.json", "figures/face_model.png", "tables"])
+def test_a_missing_report_is_named(root: Path, missing: str) -> None:
+    path = root / "reports" / missing
+    hidden = path.with_name("hidden")
+    path.rename(hidden)
+    try:
+        with pytest.raises(FileNotFoundError, match=path.name.replace(".", r"\.")):
+            write(root)
+    finally:
+        hidden.rename(path)
+
+
+def test_meshes_keep_millimetres_colours_and_topology(tmp_path: Path) -> None:
+    model = FaceModel(toy_face_arrays())
+    write_meshes(tmp_path, "face", model, neutral_coefficients(model))
+    in_mm = trimesh.load(tmp_path / "face.obj", process=False, maintain_order=True)
+    in_metres = trimesh.load(tmp_path / "face.glb", process=False, force="mesh")
+    expected = model.mean_shape.numpy()
+    np.testing.assert_allclose(in_mm.vertices, expected, atol=1e-4)
+    np.testing.assert_allclose(np.ptp(in_metres.vertices, axis=0), np.ptp(expected, axis=0) / 1000, atol=1e-5)
+    assert len(in_mm.faces) == len(in_metres.faces) == len(model.triangles)
+    assert len(np.unique(in_mm.visual.vertex_colors, axis=0)) > 2
+
+
+def test_markdown_tables_become_html_and_foreign_tags_do_not() -> None:
+    html = html_of("# Title\n\nSome **bold** `code` <b>\n\n| a | b |\n|---|---:|\n| x | not built |\n")
+    assert "<h3>Title</h3>" in html
+    assert "<p>Some <strong>bold</strong> <code>code</code> &lt;b&gt;</p>" in html
+    assert "<th>a</th>" in html
+    assert "<td>x</td><td class=muted>not built</td>" in html
