@@ -229,6 +229,16 @@ def test_needle_that_only_rounding_covers_does_not_extrapolate() -> None:
     assert (picture >= 0).all() and (picture <= 1).all()
 
 
+def test_triangle_without_area_shows_the_mean_of_its_corners() -> None:
+    # Rounding to the vertex grid can give area to a triangle that has none.
+    clip = clip_from_pixel([(0, 0, 0), (2, 2, 0), (4, 4, 0)], (4, 4)).requires_grad_()
+    triangles, ids = torch.tensor([[0, 1, 2]]), torch.zeros(1, 4, 4, dtype=torch.int32)
+    picture = rasterizer.interpolate(torch.tensor([[[0.0], [3.0], [6.0]]]), clip, triangles, ids)
+    assert torch.allclose(picture, torch.tensor(3.0))
+    rasterizer.edge_gradient(picture, clip, triangles, ids).square().sum().backward()
+    assert clip.grad is not None and (clip.grad == 0).all()
+
+
 @pytest.mark.parametrize("channels", [1, 3, 7])
 def test_interpolation_and_its_gradients_agree_with_autograd(channels: int) -> None:
     clip, triangles, _ = sphere_before_wall()
@@ -366,6 +376,16 @@ def test_compiled_and_torch_edge_gradients_agree(occlusion: bool, dtype: torch.d
         assert bool(plain.any()) == (occlusion or len(mesh) < len(triangles))
 
 
+def test_edge_gradient_leaves_the_image_and_its_gradient_alone() -> None:
+    clip, triangles, _ = sphere_before_wall(1)
+    ids = rasterizer.rasterize(clip, triangles[:-2], (12, 12))
+    image = torch.rand(1, 12, 12, 3, requires_grad=True)
+    change = torch.rand(1, 12, 12, 3)
+    result = rasterizer.edge_gradient(image, clip.requires_grad_(), triangles[:-2], ids)
+    result.backward(change)
+    assert torch.equal(result, image) and torch.equal(image.grad, change)
+
+
 def test_neighbours_of_a_strip() -> None:
     found = edges.triangle_neighbours(torch.tensor([[0, 1, 2], [2, 1, 3], [2, 3, 4]]))
     assert found.tolist() == [[1, -1, -1], [-1, 2, 0], [-1, -1, 1]]
@@ -439,7 +459,7 @@ def test_cuda_back_end_through_a_stand_in_agrees_with_the_cpu(monkeypatch: pytes
     cuda._context.cache_clear()
     clip, triangles, _ = sphere_before_wall()
     assert_same_as_cpu(clip, triangles[:-2], agreement=0.995)
-    clip[:, triangles[0], 2] = NAN  # background pixels must not pick it up
+    clip[:, triangles[0], 0] = NAN  # background pixels must not pick it up
     only_sphere = clip.requires_grad_()
     ids = cuda.rasterize(only_sphere, triangles[:-2], (20, 20))
     cuda.interpolate(clip, only_sphere, triangles[:-2], ids)[..., :2].sum().backward()
