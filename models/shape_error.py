@@ -196,13 +196,19 @@ def _improved(found: Similarity, pairs: _Pairs) -> Similarity:
 
 
 def surface_from_mesh(vertices: Points, triangles: Int[np.ndarray, "F 3"]) -> Surface:
-    """All vertices that a triangle uses, with area-weighted normals, in float64."""
+    """All vertices that have a normal, in float64."""
+    normals = mesh_normals(vertices, triangles)
+    used = normals.any(axis=1)
+    return Surface(vertices[used].astype(np.float64), normals[used])
+
+
+def mesh_normals(vertices: Points, triangles: Int[np.ndarray, "F 3"]) -> Points:
+    """Unit normals of all vertices, each the area-weighted mean over its triangles; zero where there is none."""
     corners = vertices[triangles].astype(np.float64)  # (F, 3, 3)
     weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals = np.zeros((len(vertices), 3))
     for corner in range(3):
         for axis in range(3):  # bincount is several times faster than np.add.at
             normals[:, axis] += np.bincount(triangles[:, corner], weighted[:, axis], minlength=len(vertices))
-    lengths = np.linalg.norm(normals, axis=1)
-    used = lengths > 0
-    return Surface(vertices[used].astype(np.float64), normals[used] / lengths[used, None])
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.divide(normals, lengths, out=normals, where=lengths > 0)

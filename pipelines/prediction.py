@@ -30,7 +30,7 @@ TEST = "test"
 TEST_SPLITS = ("test", "extra")
 # Variants other than `full` appear in the ablation only (Tables 1 and 2).
 COMPARED_METHODS = ("full", MEAN_FACE)
-_LIGHT_BEHIND = (0.0, 0.0, -1000.0)  # mm, camera frame: no visible vertex gets a highlight
+_LIGHT_BEHIND = (0.0, 0.0, -1000.0)  # mm, camera frame: no highlight on what the camera sees
 
 Predictor = Callable[["CropSet", Sequence[str]], Coefficients]
 

@@ -41,10 +41,10 @@ class Paper(NamedTuple):
     protocol: str
     rows: Mapping[str, Mapping[str, Sequence[float]]]
 
-    def value(self, row: str, column: str) -> tuple[float, float] | None:
-        """Mean and standard deviation, or None where the paper has no such cell."""
+    def value(self, row: str, column: str) -> tuple[float, float] | tuple[None, None]:
+        """Mean and standard deviation, or twice None where the paper has no such cell."""
         found = self.rows.get(row, {}).get(column)
-        return None if found is None else (float(found[0]), float(found[1]))
+        return (None, None) if found is None else (float(found[0]), float(found[1]))
 
 
 NO_PAPER = Paper("", {})
@@ -82,14 +82,16 @@ def build_cells(spec: TableSpec, scores: pd.DataFrame, paper: Paper) -> list[Tab
     for row in spec.rows:
         for column in spec.columns:
             chosen = scores[(scores["row"] == row) & (scores["column"] == column.key) & (scores["status"] != "no face")]
-            printed = paper.value(row, column.key) or (None, None)
+            paper_mean, paper_std = paper.value(row, column.key)
             mean, std, status = _average(chosen["value"])
             if row in spec.not_built:
                 status = NOT_BUILT
             elif not column.measured:
                 status = PAPER_ONLY
             count = len(chosen) if status in (MEASURED, NAN) else 0
-            cells.append(TableCell(spec.name, row, column.key, mean, std, count, column.unit, *printed, status))
+            cells.append(
+                TableCell(spec.name, row, column.key, mean, std, count, column.unit, paper_mean, paper_std, status)
+            )
     return cells
 
 

@@ -1,12 +1,10 @@
 """Stage benchmark: one benchmark, real or its twin, in the common form."""
 
 from stages._params import load_params
-from stages._stage import PathFlag, TextFlag, run_stage
+from stages._stage import MEMO, PathFlag, TextFlag, run_stage
 
 
-def benchmark(
-    *, name: TextFlag, face_model: PathFlag, landmark_weights: PathFlag, memo: PathFlag, output: PathFlag
-) -> None:
+def benchmark(*, name: TextFlag, face_model: PathFlag, landmark_weights: PathFlag, output: PathFlag) -> None:
     """Build MICC, FaceScape or AFLW2000-3D: photographs, crops, landmarks, scans and samples."""
     params = load_params()
     from pipelines.benchmarks.build import BenchmarkInputs, build_benchmark
@@ -14,7 +12,7 @@ def benchmark(
     inputs = BenchmarkInputs(
         face_model=face_model,
         landmark_weights=landmark_weights,
-        memo=memo,
+        memo=MEMO,
         params=params.benchmarks,
         camera=params.camera,
         align=params.align,

@@ -1,5 +1,6 @@
 """The common form of the benchmarks: what their readers deliver, whether the data set is real or a twin."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -87,5 +88,10 @@ def read_samples(folder: Path) -> list[Sample]:
     path = folder / _SAMPLES
     if not path.is_file():
         raise FileNotFoundError(f"{path}: missing; run the stage benchmark for {folder.name}")
-    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
-    return [Sample(**{**row, "keys": tuple(row["keys"]), "landmarks": tuple(row["landmarks"])}) for row in rows]
+    return [_sample(row) for row in pq.read_table(path).to_pylist()]
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    tone = math.nan if row["skin_tone_ita"] is None else row["skin_tone_ita"]  # pandas writes NaN as nothing
+    lists = {name: tuple(row[name]) for name in ("keys", "landmarks")}
+    return Sample(**{**row, **lists, "skin_tone_ita": tone})

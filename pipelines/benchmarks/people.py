@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.face_model import FaceModel
 from models.landmarks import LANDMARKS
 from models.segments import SEGMENT_INDEX
-from models.shape_error import surface_from_mesh
+from models.shape_error import mesh_normals
 from pipelines.synthetic.face import Face, FaceTopology, face_of, face_topology
 from pipelines.synthetic.hair import HairStyle, draw_hair_style
 from pipelines.synthetic.head import Head, build_head
@@ -93,8 +93,7 @@ class Crowd:
         expression = expression_from_actions(self.model, known)
         coarse = arrays.mean_shape + np.tensordot(person.shape, arrays.shape_basis, 1)
         vertices = self.on_refined(coarse + np.tensordot(expression, arrays.expression_basis, 1))
-        surface = surface_from_mesh(vertices, self.triangles)
-        return vertices + surface.normals * person.displacement_mm[:, None]
+        return vertices + mesh_normals(vertices, self.triangles) * person.displacement_mm[:, None]
 
     def face(self, person: TwinPerson, vertices: Array) -> Face:
         """The face as the synthetic camera takes it."""

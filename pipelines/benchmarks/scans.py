@@ -8,7 +8,7 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from models.shape_error import surface_from_mesh
+from models.shape_error import mesh_normals
 
 _CELL_MM = 1.7  # spacing of the imitated scan
 _HOLE_RADII_MM = (3.0, 9.0)
@@ -49,8 +49,7 @@ def scanned(
 ) -> Scan:
     """What a scanner would deliver of a surface: another mesh, noise along the normals, holes."""
     points, faces = _remeshed(vertices, triangles, rng)
-    surface = surface_from_mesh(points, faces)
-    noisy = surface.points + surface.normals * rng.normal(scale=noise_mm, size=(len(points), 1))
+    noisy = points + mesh_normals(points, faces) * rng.normal(scale=noise_mm, size=(len(points), 1))
     kept = ~_holes(noisy, hole_fraction, rng)
     return Scan(*_without_unused(noisy, faces[kept[faces].all(axis=1)]))
 

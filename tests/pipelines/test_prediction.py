@@ -1,0 +1,235 @@
+"""From toy weights to coefficients, meshes, scores and tables: the mean face, a trained variant and a diverged one."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from models.camera import Camera
+from models.face_model import FaceModel
+from models.networks.regressor import Regressor
+from models.renderer import landmark_pixels, pose_face
+from pipelines.benchmarks.common import Sample, write_samples
+from pipelines.benchmarks.scans import write_mesh
+from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
+from pipelines.evaluation import EvaluationInputs, evaluate
+from pipelines.face_model_file import load_face_model
+from pipelines.prediction import predict_method
+from pipelines.regression_network import save_regressor
+from pipelines.shards import read_rows, write_rows
+from pipelines.truth_scoring import by_skin_tone, true_coefficients, truth_of_crops
+from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
+
+METHODS = ("full", "no_lmk", "mean_face")
+COUNT = 6
+PAPER = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Crops with labels, three benchmarks that share them, weights and the predictions of all methods."""
+    root = tmp_path_factory.mktemp("prediction")
+    write_label_tree(root, COUNT)
+    rows = read_rows(root / "labels/aligned")
+    write_rows(root / "labels/aligned", rows.assign(split=["test"] * (COUNT - 1) + ["extra"]))
+    truth = read_rows(root / "truth")
+    write_rows(root / "truth", truth.assign(skin_tone_ita=np.linspace(-30, 60, COUNT)))
+    _write_benchmarks(root)
+    _write_weights(root / "weights/full", root, diverged=False)
+    _write_weights(root / "weights/no_lmk", root, diverged=True)
+    for method in METHODS:
+        predict_method(
+            method,
+            root / "predictions" / method,
+            face_model=root / "face_model.h5",
+            weights=None if method == "mean_face" else root / "weights" / method,
+            labels=root / "labels",
+            benchmarks=root / "benchmarks",
+            camera=CAMERA,
+            crop_size=SIZE,
+            params=smoke_params().predict.model_copy(update={"batch_size": 4}),
+        )
+    return root
+
+
+def _write_benchmarks(root: Path) -> None:
+    model = load_face_model(root / "face_model.h5")
+    truth = coefficients_from_rows(read_rows(root / "truth"))
+    landmarks = landmark_pixels(model, pose_face(model, truth, CAMERA), SIZE).flatten(1).tolist()
+    neutral = model.vertices(truth.shape, torch.zeros_like(truth.expression)).numpy()
+    for name in ("micc", "facescape", "aflw2000"):
+        folder = root / "benchmarks" / name
+        folder.mkdir(parents=True)
+        for part in ("aligned", "landmarks"):
+            (folder / part).symlink_to(root / "labels" / part)
+    scans = root / "benchmarks"
+    for name in ("micc", "facescape"):
+        write_mesh(scans / name / "scans/a.ply", neutral[0], model.arrays.triangles)
+    marked = neutral[0][model.arrays.landmark_vertices].tolist()
+    (scans / "micc/scans/a.json").write_text(json.dumps(marked))
+    clips = [
+        _sample(f"s1-{name}", name, (f"face-{n}", f"face-{n + 1}")) for n, name in enumerate(("cooperative", "indoor"))
+    ]
+    write_samples(scans / "micc", [*clips, _sample("s1-outdoor", "outdoor", ())])
+    faces = [_sample("1-neutral", "neutral", ("face-0",)), _sample("1-grin", "grin", ("face-1",), ablation=True)]
+    write_samples(scans / "facescape", faces)
+    pictures = [_sample(f"image{n}", "all", (f"face-{n}",), landmarks=tuple(landmarks[n])) for n in range(COUNT)]
+    write_samples(scans / "aflw2000", pictures)
+
+
+def _sample(
+    name: str, condition: str, keys: tuple[str, ...], *, ablation: bool = False, landmarks: tuple[float, ...] = ()
+) -> Sample:
+    scan = "" if landmarks else "scans/a.ply"
+    return Sample(name, "s1", condition, True, ablation, keys, scan, landmarks, float(len(name)))
+
+
+def _write_weights(folder: Path, root: Path, *, diverged: bool) -> None:
+    model = load_face_model(root / "face_model.h5")
+    params = smoke_params().regressor.model_copy(update={"backbone": "resnet18", "input_size": 64})
+    torch.manual_seed(0)
+    network = Regressor("resnet18", model.shape_size, model.expression_size, model.albedo_size)
+    save_regressor(folder, network, params, pd.DataFrame({"step": []}), {"diverged": diverged})
+
+
+def test_the_mean_face_meets_the_labelled_landmarks_with_zero_coefficients(tree: Path) -> None:
+    found = coefficients_from_rows(read_coefficients(tree / "predictions/mean_face/coefficients.parquet", "test"))
+    assert not found.shape.any() and not found.expression.any() and not found.albedo.any()
+    model = load_face_model(tree / "face_model.h5")
+    projected = landmark_pixels(model, pose_face(model, found, CAMERA), SIZE)
+    labelled = torch.tensor(np.stack(list(read_rows(tree / "labels/landmarks")["landmarks"]))).unflatten(1, (68, 2))
+    assert torch.linalg.vector_norm(projected - labelled, dim=-1).mean() < 2.0  # px; the shapes differ
+    assert pose_face(model, found, CAMERA).lit_specular.mean() < 1e-3  # a trace at the rim, which faces away
+
+
+def test_variants_are_predicted_for_the_test_photographs_and_the_ablation_only(tree: Path) -> None:
+    table = pd.read_parquet(tree / "predictions/no_lmk/coefficients.parquet")
+    assert table.groupby("benchmark").size().to_dict() == {"test": COUNT, "facescape": 1}
+    full = pd.read_parquet(tree / "predictions/full/coefficients.parquet")
+    assert full.groupby("benchmark").size().to_dict() == {"test": COUNT, "micc": 3, "facescape": 2, "aflw2000": COUNT}
+
+
+def test_meshes_of_a_clip_are_averaged(tree: Path) -> None:
+    model: FaceModel = load_face_model(tree / "face_model.h5")
+    table = read_coefficients(tree / "predictions/full/coefficients.parquet", "micc").set_index("key")
+    two = coefficients_from_rows(table.loc[["face-0", "face-1"]])
+    with np.load(tree / "predictions/full/meshes/micc/s1-cooperative.npz") as file:
+        mean = model.vertices(two.shape, two.expression).mean(dim=0).detach().numpy()
+        np.testing.assert_allclose(file["vertices"], mean, atol=1e-4)
+    assert not (tree / "predictions/full/meshes/micc/s1-outdoor.npz").exists()  # no frame shows a face
+
+
+def test_a_diverged_variant_predicts_nan(tree: Path) -> None:
+    table = pd.read_parquet(tree / "predictions/no_lmk/coefficients.parquet")
+    assert all(np.isnan(row).all() for row in table["shape"])
+
+
+def test_predicting_again_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
+    predict_method(
+        "mean_face",
+        tmp_path,
+        face_model=tree / "face_model.h5",
+        weights=None,
+        labels=tree / "labels",
+        benchmarks=tree / "benchmarks",
+        camera=CAMERA,
+        crop_size=SIZE,
+        params=smoke_params().predict.model_copy(update={"batch_size": 4}),
+    )
+    earlier = tree / "predictions/mean_face"
+    for path in sorted(path for path in earlier.rglob("*") if path.is_file()):
+        assert (tmp_path / path.relative_to(earlier)).read_bytes() == path.read_bytes()
+
+
+def test_a_variant_without_weights_is_refused(tree: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="full: expected --weights"):
+        predict_method(
+            "full",
+            tmp_path,
+            face_model=tree / "face_model.h5",
+            weights=None,
+            labels=tree / "labels",
+            benchmarks=tree / "benchmarks",
+            camera=Camera(math.radians(12.6), 1000.0),
+            crop_size=SIZE,
+            params=smoke_params().predict,
+        )
+
+
+@pytest.fixture(scope="module")
+def reports(tree: Path) -> Path:
+    params = smoke_params()
+    inputs = EvaluationInputs(
+        face_model=tree / "face_model.h5",
+        labels=tree / "labels",
+        truth=tree / "truth",
+        benchmarks=tree / "benchmarks",
+        predictions=tree / "predictions",
+        paper=PAPER,
+        variants=("full", "no_lmk"),
+        params=params.evaluate,
+        benchmark_params=params.benchmarks,
+        camera=CAMERA,
+        crop_size=SIZE,
+    )
+    evaluate(inputs, scores=tree / "scores", tables=tree / "tables", metrics=tree / "metrics.json")
+    return tree
+
+
+def test_every_table_has_numbers_for_methods_and_nan_for_the_diverged(reports: Path) -> None:
+    metrics = json.loads((reports / "metrics.json").read_text())
+    colour = metrics["table1"]["test"]
+    assert colour["full"]["n"] == COUNT and 0 < colour["full"]["mean"] < 1
+    assert math.isnan(colour["no_lmk"]["mean"])
+    assert math.isnan(metrics["table2"]["facescape"]["all"]["no_lmk"]["mean_mm"])
+    assert metrics["table2"]["facescape"]["all"]["mean_face"]["n"] == 1
+    micc = metrics["table3"]["micc"]
+    assert set(micc) == {"cooperative", "indoor"} and set(micc["indoor"]) == {"full", "mean_face"}
+    assert 0 < micc["indoor"]["mean_face"]["mean_mm"] < 5
+    assert set(metrics["table4"]["facescape"]) == {"neutral", "grin"}
+    assert metrics["table5"]["aflw2000"]["px"]["mean_face"]["n"] == COUNT
+    assert metrics["truth"]["pose"]["mean_face"]["mean"] < 10  # degrees
+    assert "mean_face" not in metrics["truth"]["light_direction"]
+    assert metrics["skin_tones"]["colour_dark"]["full"]["n"] == 2
+
+
+def test_a_sample_without_a_face_is_a_row_and_no_number(reports: Path) -> None:
+    rows = pd.read_parquet(reports / "scores/table3_micc.parquet")
+    assert rows.loc[rows["column"] == "outdoor", "status"].tolist() == ["no face", "no face"]
+    assert "no data" in (reports / "tables/table3_micc.md").read_text()
+
+
+def test_the_diffuse_albedo_error_of_the_mean_face_is_what_the_truth_says(reports: Path) -> None:
+    model, truth = load_face_model(reports / "face_model.h5"), coefficients_from_rows(read_rows(reports / "truth"))
+    offset = (truth.albedo @ model.diffuse_basis).unflatten(-1, (-1, 3))[:, model.region_mask("skin", "nose")]
+    wanted = offset.square().mean(dim=(1, 2)).sqrt()
+    scores = pd.read_parquet(reports / "scores/truth_errors.parquet")
+    chosen = scores[(scores["row"] == "mean_face") & (scores["column"] == "diffuse")].sort_values("sample")
+    np.testing.assert_allclose(chosen["value"], wanted.numpy(), rtol=1e-4)
+
+
+def test_truth_turns_with_the_crop(tree: Path, tmp_path: Path) -> None:
+    rows = read_rows(tree / "labels/aligned")
+    quarter = [0.0, -1.0, 60.0, 1.0, 0.0, 0.0]  # x to y: clockwise in a picture, a roll of -90° seen with y up
+    write_rows(tmp_path, rows.assign(crop_from_photograph=[quarter] * len(rows)))
+    straight = true_coefficients(truth_of_crops(tree / "labels/aligned", tree / "truth"))
+    turned = true_coefficients(truth_of_crops(tmp_path, tree / "truth"))
+    torch.testing.assert_close(turned.euler_angles[:, 2], straight.euler_angles[:, 2] - math.pi / 2)
+    torch.testing.assert_close(turned.light_position[:, 0], straight.light_position[:, 1])
+    torch.testing.assert_close(turned.light_position[:, 1], -straight.light_position[:, 0], atol=1e-3, rtol=0)
+
+
+def test_skin_tones_are_split_into_terciles_of_samples() -> None:
+    rows = [("full", "test", f"s{n}", float(n), "ok") for n in range(6)] + [("full", "test", "real", 9.0, "ok")]
+    scores = pd.DataFrame(rows, columns=["row", "column", "sample", "value", "status"])
+    split = by_skin_tone(scores, {f"s{n}": 10.0 * n for n in range(6)}, prefix="colour")
+    assert split.groupby("column")["value"].apply(list).to_dict() == {
+        "colour_dark": [0.0, 1.0],
+        "colour_medium": [2.0, 3.0],
+        "colour_light": [4.0, 5.0],
+    }
+    assert by_skin_tone(scores, {}, prefix="colour").empty

@@ -1,0 +1,120 @@
+"""Tables average scores, keep diverged, unbuilt and missing cells apart, and print the paper beside."""
+
+import json
+import math
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipelines.table_files import write_table
+from pipelines.table_specs import table_specs
+from pipelines.tables import NO_PAPER, Column, Paper, TableCell, TableSpec, build_cells, metrics_tree, read_paper
+
+PAPER_FILE = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
+VARIANTS = ("full", "no_id", "no_lmk", "no_mouth")
+SPEC = TableSpec(
+    "table9_test",
+    "Table 9.",
+    "synthetic twin; named-protocol",
+    (Column("indoor", "indoor", "mm"),),
+    ("full", "no_lmk", "prnet", "mean_face"),
+    frozenset({"prnet"}),
+    metrics_path="table9/test",
+)
+PAPER = Paper("real data; ICP", {"full": {"indoor": [1.63, 0.52]}, "no_lmk": {"indoor": [math.nan, math.nan]}})
+
+
+def scores() -> pd.DataFrame:
+    rows = [
+        ("full", "indoor", "a", 1.0, "ok"),
+        ("full", "indoor", "b", 3.0, "ok"),
+        ("full", "indoor", "c", math.nan, "no face"),
+        ("full", "outdoor", "a", 100.0, "ok"),
+        ("no_lmk", "indoor", "a", 1.0, "ok"),
+        ("no_lmk", "indoor", "b", math.nan, "diverged"),
+    ]
+    return pd.DataFrame(rows, columns=["row", "column", "sample", "value", "status"])
+
+
+def cells() -> dict[str, TableCell]:
+    return {cell.row: cell for cell in build_cells(SPEC, scores(), PAPER)}
+
+
+def test_samples_are_averaged_and_those_without_a_face_left_out() -> None:
+    full = cells()["full"]
+    assert (full.mean, full.std, full.count, full.status) == (2.0, 1.0, 2, "measured")
+    assert (full.paper_mean, full.paper_std) == (1.63, 0.52)
+
+
+def test_one_diverged_sample_makes_the_cell_nan() -> None:
+    cell = cells()["no_lmk"]
+    assert cell.mean is not None and math.isnan(cell.mean)
+    assert cell.status == "diverged"
+
+
+def test_unbuilt_and_missing_cells_hold_no_number() -> None:
+    assert (cells()["prnet"].mean, cells()["prnet"].status, cells()["prnet"].count) == (None, "not built", 0)
+    assert (cells()["mean_face"].mean, cells()["mean_face"].status) == (None, "no data")
+
+
+def test_files_say_nan_and_not_built_and_name_the_protocol(tmp_path: Path) -> None:
+    write_table(tmp_path, SPEC, list(cells().values()), PAPER)
+    lines = (tmp_path / "table9_test.csv").read_text().splitlines()
+    assert lines[0] == "table,row,column,mean,std,count,unit,paper_mean,paper_std,status"
+    assert lines[1] == "table9_test,full,indoor,2,1,2,mm,1.63,0.52,measured"
+    assert lines[2] == "table9_test,no_lmk,indoor,NaN,NaN,2,mm,NaN,NaN,diverged"
+    assert lines[3] == "table9_test,prnet,indoor,,,0,mm,,,not built"
+    markdown = (tmp_path / "table9_test.md").read_text()
+    assert "| full | 2.00 ± 1.00 | 1.63 ± 0.52 |" in markdown
+    assert "| − lmk | NaN | NaN |" in markdown
+    assert "| PRNet | not built |  |" in markdown
+    assert "synthetic twin; named-protocol" in markdown and "Paper: real data; ICP." in markdown
+    latex = (tmp_path / "table9_test.tex").read_text()
+    assert r"full & 2.00 $\pm$ 1.00 & 1.63 $\pm$ 0.52 \\" in latex
+
+
+def test_metrics_read_like_a_path_and_hold_only_what_was_measured() -> None:
+    tree = metrics_tree([SPEC], {SPEC.name: list(cells().values())})
+    assert tree["table9"]["test"]["indoor"]["full"] == {"mean_mm": 2.0, "std_mm": 1.0, "n": 2}
+    assert set(tree["table9"]["test"]["indoor"]) == {"full", "no_lmk"}
+    assert "NaN" in json.dumps(tree)
+
+
+def test_all_tables_show_the_printed_values_of_the_paper() -> None:
+    paper = read_paper(PAPER_FILE)
+    specs = table_specs(
+        VARIANTS, twins=dict.fromkeys(("micc", "facescape", "aflw2000"), True), synthetic_test=True, protocol="p"
+    )
+    nothing = scores().iloc[:0]
+    found = {
+        (spec.name, cell.row, cell.column): cell
+        for spec in specs
+        for cell in build_cells(spec, nothing, paper.get(spec.name, NO_PAPER))
+    }
+    assert found["table3_micc", "wsl", "outdoor"].paper_mean == 1.73
+    assert found["table4_facescape", "ringnet", "grin"].paper_std == 0.75
+    joint = found["table2_facescape_ablation", "no_lmk_mouth", "all"]
+    assert (joint.paper_mean, joint.status) == (2.15, "not built")
+    assert found["table2_facescape_ablation", "no_lmk", "all"].paper_mean is None
+    assert math.isnan(found["table1_pixel_error", "no_lmk", "test"].paper_mean or 0)
+    printed = found["table5_aflw2000_mouth", "full", "printed"]
+    assert (printed.paper_mean, printed.status) == (3.43, "paper only")
+    shown = {(spec.name, row, column.key) for spec in specs for row in spec.rows for column in spec.columns}
+    for name, table in paper.items():
+        in_paper = {(name, row, column) for row, columns in table.rows.items() for column in columns}
+        left_out = {cell for cell in in_paper if cell[1] in ("no_photo", "no_reg", "no_uniform")}  # not in VARIANTS
+        assert in_paper - left_out <= shown
+
+
+def test_captions_call_twins_synthetic_and_real_data_by_name() -> None:
+    twins = {"micc": True, "facescape": False, "aflw2000": True}
+    specs = {one.name: one for one in table_specs(VARIANTS, twins=twins, synthetic_test=False, protocol="p")}
+    assert "synthetic twin of MICC" in specs["table3_micc"].caption
+    assert specs["table4_facescape"].caption.startswith("FaceScape")
+    assert "held-out test photographs" in specs["table1_pixel_error"].caption
+
+
+def test_a_missing_paper_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"paper\.yaml"):
+        read_paper(tmp_path / "paper.yaml")
