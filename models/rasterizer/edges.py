@@ -101,48 +101,27 @@ def occlusion_marks(
 
     Axis 0 pairs a pixel with its right neighbour, axis 1 with the one below; the mark stands at the first pixel.
     """
-    size = ids.shape[1:]
-    screen = _screen(clip, size)
+    height, width = ids.shape[1:]
+    screen = _screen(clip, ids.shape[1:])
     pictures, of_triangle, edges = _silhouette_edges(clip, screen, triangles)
     corners = triangles.long()[of_triangle]
     opposite, start, end = (
         screen[pictures, corners.gather(1, ((edges + shift) % 3)[:, None])[:, 0]] for shift in range(3)
     )
-    marks = torch.zeros(len(ids), 2, *size, dtype=torch.uint8, device=ids.device)
+    marks = torch.zeros(len(ids), 2, height, width, dtype=torch.uint8, device=ids.device)
     for axis in range(2):
-        along, across = axis, 1 - axis
-        lines, pixels = size[axis], size[1 - axis]
-        lowest, highest = torch.minimum(start, end)[:, across], torch.maximum(start, end)[:, across]
-        first_line = lowest.clamp(0, lines).nan_to_num().ceil().long()
-        counts = highest.clamp(0, lines).nan_to_num().ceil().long() - first_line
-        slope = 1 / (end - start)[:, across]
-        turn = (end - start)[:, along]
-        side = (opposite - start)[:, along] - (opposite - start)[:, across] * slope * turn
-
-        edge = torch.arange(len(counts), device=ids.device).repeat_interleave(counts)
-        line = torch.arange(len(edge), device=ids.device) - (counts.cumsum(0) - counts)[edge] + first_line[edge]
-        fraction = (line - start[edge, across]) * slope[edge]
-        crossing = start[edge, along] + fraction * turn[edge]
-        depth = start[edge, 2] + fraction * (end - start)[edge, 2]
-        on_picture = (crossing >= 0) & (crossing < pixels - 1)
-        edge, line, crossing, depth = edge[on_picture], line[on_picture], crossing[on_picture], depth[on_picture]
-
-        rows, columns = (line, crossing.long()) if axis == 0 else (crossing.long(), line)
+        edge, rows, columns, depth = _crossings(start, end, ids.shape[1:], axis)
+        next_rows, next_columns = rows + axis, columns + 1 - axis
+        first_is_front = _side_of_edge(start, end, opposite, axis)[edge] < 0
+        behind_rows = torch.where(first_is_front, next_rows, rows)
+        behind_columns = torch.where(first_is_front, next_columns, columns)
         picture = pictures[edge]
-        first_is_front = side[edge] < 0
-        behind = _surface_depth(
-            clip,
-            triangles,
-            ids,
-            picture,
-            torch.where(first_is_front, rows + axis, rows),
-            torch.where(first_is_front, columns + 1 - axis, columns),
-        )
-        first, second = ids[picture, rows, columns], ids[picture, rows + axis, columns + 1 - axis]
+        behind = _surface_depth(clip, triangles, ids, picture, behind_rows, behind_columns)
+        first, second = ids[picture, rows, columns], ids[picture, next_rows, next_columns]
         visible = (first >= 0) & (second >= 0) & (first != second) & (behind >= depth + DEPTH_TOLERANCE)
-        flat = ((picture * 2 + axis) * size[0] + rows) * size[1] + columns
+        place = ((picture * 2 + axis) * height + rows) * width + columns
         mark = torch.where(first_is_front, 1, 2).to(torch.uint8)
-        marks.view(-1).scatter_reduce_(0, flat[visible], mark[visible], reduce="amax")
+        marks.view(-1).scatter_reduce_(0, place[visible], mark[visible], reduce="amax")
     return marks
 
 
@@ -163,6 +142,13 @@ class _SurfacePoints(NamedTuple):
     corners: Float[Tensor, "N 3 4"]
     centres: Float[Tensor, "N 2"]
     weights: Float[Tensor, "N 3"]
+
+
+class _Crossings(NamedTuple):
+    edge: Int[Tensor, "N"]  # number of the crossing edge
+    rows: Int[Tensor, "N"]  # of the first pixel of the pair
+    columns: Int[Tensor, "N"]
+    depth: Float[Tensor, "N"]  # z/w of the edge there
 
 
 def _surface_points(
@@ -204,6 +190,32 @@ def _silhouette_edges(clip: Tensor, screen: Tensor, triangles: Tensor) -> tuple[
     later = neighbours > torch.arange(len(triangles), device=triangles.device)[:, None]
     is_silhouette = (facing != 0)[..., None] & (beyond != facing[..., None]) & ((beyond == 0) | later)
     return is_silhouette.nonzero(as_tuple=True)
+
+
+def _side_of_edge(start: Tensor, end: Tensor, opposite: Tensor, axis: int) -> Tensor:
+    """Along an axis, how far the third corner lies beyond the line through an edge: negative for before it."""
+    along, across = axis, 1 - axis
+    turn, third = end - start, opposite - start
+    return third[:, along] - third[:, across] * turn[:, along] / turn[:, across]
+
+
+def _crossings(start: Tensor, end: Tensor, size: torch.Size, axis: int) -> _Crossings:
+    """Where edges (N, 3) cross the lines through pixel centres along an axis, between two pixels of the picture."""
+    along, across = axis, 1 - axis
+    lines, pixels = size[axis], size[1 - axis]
+    lowest, highest = torch.minimum(start, end)[:, across], torch.maximum(start, end)[:, across]
+    first_line = lowest.clamp(0, lines).nan_to_num().ceil().long()
+    counts = highest.clamp(0, lines).nan_to_num().ceil().long() - first_line
+    edge = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
+    line = torch.arange(len(edge), device=counts.device) - (counts.cumsum(0) - counts - first_line)[edge]
+    turn = (end - start)[edge]
+    fraction = (line - start[edge, across]) / turn[:, across]
+    place = start[edge, along] + fraction * turn[:, along]
+    depth = start[edge, 2] + fraction * turn[:, 2]
+    inside = (place >= 0) & (place < pixels - 1)
+    line, pixel = line[inside], place[inside].long()
+    rows, columns = (line, pixel) if axis == 0 else (pixel, line)
+    return _Crossings(edge[inside], rows, columns, depth[inside])
 
 
 def _pairs(picture: Tensor, axis: int) -> tuple[Tensor, Tensor]:
