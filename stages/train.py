@@ -17,13 +17,14 @@ def train(
 ) -> None:
     """Train one variant of the regressor (Sec. 4)."""
     params = load_params()
+    from pydantic import TypeAdapter
+
     from models.camera import Camera
+    from pipelines.params import Variant
     from pipelines.training import TrainingInputs, train_regressor
 
-    if variant not in params.variants:
-        raise ValueError(f"variant: expected one of {', '.join(params.variants)}, got {variant!r}")
     train_regressor(
-        variant,
+        TypeAdapter(Variant).validate_python(variant),
         TrainingInputs(face_model, labels, recognizer, pretrained),
         output,
         camera=Camera(math.radians(params.camera.field_of_view_degrees), params.camera.distance_mm),
