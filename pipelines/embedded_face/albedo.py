@@ -148,7 +148,7 @@ class _Painter:
     def _with_hair(self, colours: Colours, person: Person, noise: _Noise) -> Colours:
         r = self._regions
         brows = np.clip(r.brows * person.brow_strength * np.clip(1 + 0.25 * noise.brows, 0.5, 1.4), 0, 0.96)
-        beard = np.clip(r.beard * person.beard * np.clip(1 + 0.3 * noise.beard, 0.4, 1.5), 0, 0.93)
+        beard = np.clip(r.beard * person.beard * np.clip(1 + 0.15 * noise.beard, 0.6, 1.3), 0, 0.93)
         lashes = np.clip((r.upper_lashes + 0.5 * r.lower_lashes) * person.lashes, 0, 0.95)
         colours = _mixed(colours, _no_brighter(person.hair, 0.12), brows)
         colours = _mixed(colours, _no_brighter(person.hair, 0.10), beard)

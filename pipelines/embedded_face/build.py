@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from models.face_model import FaceModelArrays, Sampling
 from pipelines.embedded_face.albedo import albedo_modes
@@ -28,7 +29,16 @@ def mean_face() -> Template:
 
 
 def build_embedded_face(params: FaceModelParams) -> FaceModelArrays:
-    """The face model as arrays; the same parameters give the same bytes."""
+    """The face model as arrays; the same parameters give the same bytes.
+
+    On one thread: sums of several threads round differently with their number, and these matrices are too small
+    to gain.
+    """
+    with threadpool_limits(limits=1):
+        return _build(params)
+
+
+def _build(params: FaceModelParams) -> FaceModelArrays:
     template = mean_face()
     regions = soft_regions(template)
     landmarks = landmark_vertices(template, regions)

@@ -140,7 +140,7 @@ def _adjacency(triangles: Indices, count: int) -> csr_matrix:
 
 
 def _smoothed(vertices: Points, template: Template) -> Points:
-    """Six Taubin steps on the sides, the brow and around the lips, where rows of control points could show."""
+    """Ten Taubin steps on the sides, the brow and around the lips, where rows of control points could show."""
     adjacency = _adjacency(template.skin_triangles, len(vertices))
     degree = np.asarray(adjacency.sum(axis=1)).ravel()
     x, y = np.abs(vertices[:, 0]), vertices[:, 1]
@@ -153,7 +153,7 @@ def _smoothed(vertices: Points, template: Template) -> Points:
     )
     weight[fixed] = 0.0
     weight[(degree == 0) | ~template.on_surface] = 0.0
-    for _ in range(6):
+    for _ in range(10):
         for step in (0.6, -0.55):
             mean = adjacency @ vertices / np.maximum(degree, 1)[:, None]
             vertices = vertices + step * weight[:, None] * (mean - vertices)

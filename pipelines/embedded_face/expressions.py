@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pipelines.embedded_face.authored import EYE_CENTRE, MOUTH_HALF_WIDTH
 from pipelines.embedded_face.fields import FieldAuthor
 from pipelines.embedded_face.geometry import Indices, Mask, Points, Scalars, bell, folded, smoothstep
-from pipelines.embedded_face.modes import Fields, principal_modes, with_fixed_signs
+from pipelines.embedded_face.modes import Fields, principal_modes
 from pipelines.embedded_face.regions import SoftRegions
 from pipelines.embedded_face.smooth_fields import Scale, displacement_fields, scalar_basis
 from pipelines.embedded_face.template import Part, Template
@@ -35,16 +35,18 @@ class ExpressionModes(NamedTuple):
 def expression_modes(template: Template, regions: SoftRegions, count: int) -> ExpressionModes:
     """Modes that span all actions exactly, filled up to `count` with smooth fields of the mouth, brows and cheeks."""
     actions = facial_actions(template, regions)
-    stack = np.stack(list(actions.values()))
-    spanning = principal_modes(_DEVIATION * stack, len(stack))
-    flat = spanning.reshape(len(spanning), -1)
-    directions = flat / np.linalg.norm(flat, axis=1, keepdims=True)
-    smooth = _smooth_fields(template).reshape(-1, flat.shape[1]).astype(np.float64)
-    remainder = (smooth - (smooth @ directions.T) @ directions).reshape(-1, *stack.shape[1:])
-    modes = np.concatenate([spanning, principal_modes(remainder, count - len(stack))])
-    coefficients = stack.reshape(len(stack), -1) @ (directions / np.linalg.norm(flat, axis=1, keepdims=True)).T
-    padded = np.concatenate([coefficients, np.zeros((len(stack), count - len(stack)))], axis=1)
-    return ExpressionModes(with_fixed_signs(modes), tuple(actions), padded)
+    stack = np.stack(list(actions.values())).reshape(len(actions), -1)
+    # not `principal_modes`: squaring the fields costs the precision that the smallest of these modes need
+    mixing, lengths, directions = np.linalg.svd(_DEVIATION * stack, full_matrices=False)
+    signs = np.sign(directions[np.arange(len(stack)), np.abs(directions).argmax(axis=1)])
+    smooth = _smooth_fields(template).reshape(-1, stack.shape[1])
+    projected = directions.astype(np.float32)
+    remainder = smooth - (smooth @ projected.T) @ projected
+    filling = principal_modes(remainder.reshape(len(smooth), -1, 3), count - len(stack))
+    spanning = ((signs * lengths)[:, None] * directions).reshape(len(stack), -1, 3)
+    coefficients = np.zeros((len(stack), count))
+    coefficients[:, : len(stack)] = mixing * signs / _DEVIATION
+    return ExpressionModes(np.concatenate([spanning, filling]), tuple(actions), coefficients)
 
 
 def facial_actions(template: Template, regions: SoftRegions) -> dict[str, Points]:

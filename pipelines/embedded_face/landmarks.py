@@ -55,13 +55,19 @@ def landmark_vertices(template: Template, regions: SoftRegions) -> Indices:
 
 
 def _nearest_to_points(template: Template, regions: SoftRegions) -> dict[int, int]:
-    table = np.array(_POINTS, float)
-    numbers = [*(int(number) for number in table[:, 0]), *_BROW_POSITIONS]
+    numbers = [*(int(point[0]) for point in _POINTS), *_BROW_POSITIONS]
+    points = np.array([point[1:] for point in _POINTS], float)
     brow = PchipInterpolator(np.linspace(0, 1, len(regions.brow_curve)), regions.brow_curve)
     on_brow: Points = brow(list(_BROW_POSITIONS.values())) + np.array([0, _BROW_RAISE_MM, 0])
-    surface = np.flatnonzero(template.on_surface)
-    nearest = cKDTree(template.vertices[surface]).query(np.concatenate([table[:, 1:], on_brow]))[1]
-    return dict(zip(numbers, surface[nearest].tolist(), strict=True))
+    wanted = np.concatenate([points, on_brow])
+    on_midline = template.mirror == np.arange(len(template.mirror))
+    result: dict[int, int] = {}
+    for middle in (True, False):  # a point of the midline must not slip to one side
+        candidates = np.flatnonzero(template.on_surface & (on_midline == middle))
+        nearest = candidates[cKDTree(template.vertices[candidates]).query(wanted)[1]]
+        chosen = (wanted[:, 0] == 0) == middle
+        result |= {number: int(v) for number, v, use in zip(numbers, nearest, chosen, strict=True) if use}
+    return result
 
 
 def _mirrored(half: Indices, mirror: Indices) -> Indices:

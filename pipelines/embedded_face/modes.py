@@ -14,12 +14,7 @@ def principal_modes(fields: Fields, count: int) -> Fields:
     flat = fields.reshape(len(fields), -1)
     values, vectors = np.linalg.eigh((flat @ flat.T).astype(np.float64))
     strongest = np.argsort(-values, kind="stable")[:count]
-    return with_fixed_signs((vectors[:, strongest].T.astype(flat.dtype) @ flat).reshape(count, *fields.shape[1:]))
-
-
-def with_fixed_signs(modes: Fields) -> Fields:
-    """The modes with their largest entry positive: the sign of an eigenvector is arbitrary."""
-    flat = modes.reshape(len(modes), -1)
-    largest = flat[np.arange(len(flat)), np.abs(flat).argmax(axis=1)]
-    signs = np.where(largest < 0, -1, 1).astype(flat.dtype)
-    return np.asarray((flat * signs[:, None]).reshape(modes.shape))
+    modes = vectors[:, strongest].T.astype(flat.dtype) @ flat
+    # the sign of an eigenvector is arbitrary; the largest entry of each mode is positive
+    signs = np.sign(modes[np.arange(count), np.abs(modes).argmax(axis=1)])
+    return np.asarray((signs[:, None] * modes).reshape(count, *fields.shape[1:]))

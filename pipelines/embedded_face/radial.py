@@ -126,4 +126,4 @@ def _smoothing(points: Points) -> Scalars:
     """Tolerance of the spline: the sides of the face are smooth and sparsely authored, the nose and lips are exact."""
     x, y = np.abs(points[:, 0]), points[:, 1]
     lips = (y < -55) & (x < 27)
-    return np.select([x > 46, x > 36, lips], [400.0, 20.0, 0.4], default=0.25)
+    return np.select([x > 46, x > 36, lips], [400.0, 20.0, 2.0], default=0.25)
