@@ -90,11 +90,12 @@ class Artist:
         ids = rasterize(clip, both, (self.size * _SUPERSAMPLING,) * 2)
         albedo = torch.full_like(points, _CLAY_ALBEDO) if colours is None else colours
         attributes = torch.cat([vertex_normals(points[None], triangles), albedo[None]], dim=-1)
-        normals, seen_albedo = interpolate(attributes, clip, both, ids)[0].split(3, dim=-1)
-        shaded = seen_albedo * (sh_basis(normalize(normals, dim=-1)) @ studio_light()).clamp(min=0)
-        picture = srgb_from_linear(shaded)
+        seen = ids[0] >= 0
+        normals, albedos = interpolate(attributes, clip, both, ids)[0][seen].split(3, dim=-1)
+        shaded = albedos * (sh_basis(normalize(normals, dim=-1)) @ studio_light()).clamp(min=0)
+        picture = torch.full((*ids.shape[1:], 3), PAPER)
+        picture[seen] = srgb_from_linear(shaded)
         picture[ids[0] >= count] = torch.tensor(_MOUTH_RGB)
-        picture[ids[0] < 0] = PAPER
         return _shrunk(picture.permute(2, 0, 1)[None])
 
     @torch.no_grad()

@@ -55,9 +55,9 @@ def is_blank(picture: np.ndarray) -> bool:
 def test_clay_is_grey_and_lit_from_the_upper_left(artist: Artist) -> None:
     clay = artist.clay(neutral_coefficients(artist.model))
     assert clay is not None and not is_blank(clay)
-    face = clay[80:150, 60:164]
+    face = clay[40:75, 30:82]
     assert np.ptp(face, axis=2).max() < 1e-4
-    left, right = clay[112, 75:85].mean(), clay[112, 139:149].mean()
+    left, right = clay[56, 37:43].mean(), clay[56, 69:75].mean()
     assert left > right + 0.05
 
 
@@ -107,19 +107,19 @@ def test_figures_need_the_full_variant(data: Path) -> None:
 
 
 @pytest.mark.parametrize("figure", [uniform_loss_figure, ablation_figure, mouth_figure, gallery_figure])
-def test_comparisons_show_every_example(figure, artist: Artist, material: Material, tmp_path: Path) -> None:
-    figure(tmp_path / "figure.png", artist, material, 2)
+def test_comparisons_fill_every_column(figure, artist: Artist, material: Material, tmp_path: Path) -> None:
+    figure(tmp_path / "figure.png", artist, material, 1)
     picture = pixels(tmp_path / "figure.png")
-    rows = np.array_split(picture, 2)
-    assert not any(is_blank(row) for row in rows)
+    columns = np.array_split(picture, 5, axis=1)
+    assert not any(is_blank(column) for column in columns)
     assert picture.shape[1] > 700
 
 
 def test_a_variant_that_is_not_trained_is_left_out(artist: Artist, data: Path, tmp_path: Path) -> None:
     only_full = Material(data / "labels", data / "predictions", ("full",))
-    mouth_figure(tmp_path / "narrow.png", artist, only_full, 1)
+    uniform_loss_figure(tmp_path / "narrow.png", artist, only_full, 1)
     everything = Material(data / "labels", data / "predictions", VARIANTS)
-    mouth_figure(tmp_path / "wide.png", artist, everything, 1)
+    uniform_loss_figure(tmp_path / "wide.png", artist, everything, 1)
     assert pixels(tmp_path / "narrow.png").shape[1] < pixels(tmp_path / "wide.png").shape[1]
 
 
@@ -136,7 +136,7 @@ def test_error_maps_are_brighter_for_the_mean_face(artist: Artist, data: Path, t
 def test_the_same_data_give_the_same_bytes(artist: Artist, material: Material, data: Path, tmp_path: Path) -> None:
     digests = []
     for name in ("a", "b"):
-        mouth_figure(tmp_path / name / "mouth.png", artist, material, 1)
+        ablation_figure(tmp_path / name / "ablation.png", artist, material, 1)
         network_curves(tmp_path / name / "curves.png", data / "weights")
         files = sorted((tmp_path / name).iterdir())
         digests.append([hashlib.sha256(path.read_bytes()).hexdigest() for path in files])
@@ -152,7 +152,8 @@ def test_curves_survive_a_diverged_variant(data: Path, tmp_path: Path) -> None:
     assert not is_blank(pixels(tmp_path / "curves.png"))
 
 
-def test_the_face_model_sheet_has_four_rows(artist: Artist, tmp_path: Path) -> None:
+def test_the_face_model_sheet_has_four_rows(artist: Artist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.reporting.face_model_sheet._COLUMNS", 3)
     face_model_figure(tmp_path / "sheet.png", artist)
     assert not any(is_blank(row) for row in np.array_split(pixels(tmp_path / "sheet.png"), 4))
 

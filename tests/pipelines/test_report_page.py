@@ -17,7 +17,7 @@ from pipelines.reporting.markdown import html_of
 from pipelines.reporting.meshes import write_meshes
 from pipelines.reporting.page import PageInputs, write_page
 from stages._params import load_params
-from tests.tiny_tree import VARIANTS, write_tiny_tree
+from tests.tiny_tree import SIZE, VARIANTS, write_tiny_tree
 from tests.toy import toy_face_arrays
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +38,7 @@ def write(root: Path) -> Path:
         inputs_of(root),
         output,
         profile="smoke",
-        camera=params.camera,
+        camera=params.camera.model_copy(update={"crop_size": SIZE}),
         benchmarks=params.benchmarks,
         variants=VARIANTS,
     )
