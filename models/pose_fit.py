@@ -10,6 +10,10 @@ from torch.func import jacfwd
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip, rotation_from_euler
 
 _DAMPING = 1.0e-3  # Levenberg–Marquardt, relative to the diagonal; far starts (60° yaw) stay stable
+# Labels may be nonsense, all on one point for instance: then there is no pose, but there must be an answer.
+_SMALLEST_DIAGONAL = 1.0e-6
+_LARGEST_STEP = (0.5, 0.5, 0.5, 100.0, 100.0, 0.5)  # radians, mm, log scale
+_SCALES = (0.05, 20.0)
 
 
 class Pose(NamedTuple):
@@ -46,8 +50,9 @@ def fitted_pose(
         no_change = unknowns.new_zeros(6)
         jacobian = jacfwd(residuals)(no_change)  # (B, 2K, 6): the same change for every face, so no cross terms
         normal = jacobian.mT @ jacobian
-        normal = normal + _DAMPING * torch.diag_embed(normal.diagonal(dim1=-2, dim2=-1))
-        unknowns = unknowns - torch.linalg.solve(normal, (jacobian.mT @ residuals(no_change)[..., None]))[..., 0]
+        normal = normal + torch.diag_embed(_DAMPING * normal.diagonal(dim1=-2, dim2=-1) + _SMALLEST_DIAGONAL)
+        step = torch.linalg.solve(normal, jacobian.mT @ residuals(no_change)[..., None])[..., 0]
+        unknowns = unknowns - torch.minimum(step.abs(), step.new_tensor(_LARGEST_STEP)) * step.sign()
     return Pose(*(group.to(labelled.dtype) for group in _pose(unknowns)))
 
 
@@ -55,7 +60,7 @@ def _start(points: Tensor, wanted: Tensor, camera: Camera, size: tuple[int, int]
     """A frontal face with the labelled landmarks' centre and height (yaw changes the width, not the height)."""
     height, width = size
     pixels_per_mm = camera.focal_length * height / 2 / camera.distance_mm
-    scale = wanted[..., 1].std(dim=1) / points[:, 1].std() / pixels_per_mm
+    scale = (wanted[..., 1].std(dim=1) / points[:, 1].std() / pixels_per_mm).clamp(*_SCALES)
     centre = (wanted.mean(dim=1) - wanted.new_tensor([width / 2, height / 2])) / pixels_per_mm
     offset = points.mean(dim=0)[:2] * scale[:, None]
     zeros = torch.zeros_like(scale)
@@ -65,7 +70,8 @@ def _start(points: Tensor, wanted: Tensor, camera: Camera, size: tuple[int, int]
 
 def _pose(unknowns: Tensor) -> Pose:
     """Angles, shift in the camera's plane (mm) and log scale, as the pose of Eq. 3, which moves before it rotates."""
-    euler_angles, shift, scale = unknowns[:, :3], unknowns[:, 3:5], torch.exp(unknowns[:, 5:])
+    euler_angles, shift = unknowns[:, :3], unknowns[:, 3:5]
+    scale = torch.exp(unknowns[:, 5:]).clamp(*_SCALES)
     in_camera = torch.cat([shift, torch.zeros_like(shift[:, :1])], dim=-1)
     translation = (in_camera[:, None] @ rotation_from_euler(euler_angles))[:, 0] / scale
     return Pose(euler_angles, translation, scale)

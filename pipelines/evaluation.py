@@ -12,12 +12,12 @@ from models.camera import Camera
 from models.face_model import FaceModel
 from models.shape_error import Protocol
 from pipelines.benchmarks.common import BENCHMARKS, TWIN, read_samples
+from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
 from pipelines.params import BenchmarksParams, EvaluateParams
-from pipelines.prediction import COMPARED_METHODS, MEAN_FACE, TEST_SPLITS
+from pipelines.prediction import COMPARED_METHODS, MEAN_FACE
 from pipelines.scoring import MethodPredictions, joined, mouth_scores, pixel_error_scores
 from pipelines.shape_scoring import shape_scores
-from pipelines.shards import read_rows
 from pipelines.table_files import write_table
 from pipelines.table_specs import table_specs
 from pipelines.tables import NO_PAPER, build_cells, metrics_tree, read_paper
@@ -106,8 +106,7 @@ def _shapes(
 
 def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metrics: Path) -> None:
     """Average the scores into tables and metrics."""
-    rows = read_rows(inputs.labels / "aligned")
-    tested = rows[(rows["status"] == "kept") & rows["split"].isin(TEST_SPLITS)]
+    tested = crops(inputs.labels / "aligned", "test")
     specs = table_specs(
         inputs.variants,
         twins={name: getattr(inputs.benchmark_params, name) == TWIN for name in BENCHMARKS},

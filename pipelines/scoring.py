@@ -24,7 +24,7 @@ from models.scores import box_size, mouth_error, pixel_error
 from models.segments import FACE_SEGMENTS, SEGMENT_INDEX
 from pipelines.benchmarks.common import read_samples
 from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
-from pipelines.dataset import Pictures
+from pipelines.dataset import Pictures, crops
 from pipelines.shards import ShardReader, decode
 
 OK, DIVERGED, NO_FACE = "ok", "diverged", "no face"
@@ -58,8 +58,9 @@ def is_finite(coefficients: Coefficients) -> NDArray[np.bool_]:
 def pixel_error_scores(
     predictions: MethodPredictions, labels: Path, *, model: FaceModel, camera: Camera, crop_size: int
 ) -> pd.DataFrame:
-    """Table 1: mean colour distance of each test crop to its full rendering."""
+    """Table 1: mean colour distance of each crop of the test split to its full rendering."""
     table = predictions.coefficients("test")
+    table = table[table["key"].isin(crops(labels / "aligned", "test")["key"])]  # without the extra photographs
     segments = ShardReader(labels / "segments")
     rows = []
     for keys, coefficients in finite_batches(table, f"colour {predictions.method}"):

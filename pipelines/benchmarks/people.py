@@ -28,7 +28,6 @@ _WAVELENGTHS_MM = (6.0, 26.0)
 _WAVES = 48
 _ROUGHNESS = 1.5  # exponent of a wave's height over its length
 _BUMP_RADII_MM = (7.0, 16.0)
-_SHAPE_SPREAD = 0.9  # of the face model's standard deviations
 
 
 class TwinPerson(NamedTuple):
@@ -70,7 +69,7 @@ class Crowd:
     def person(self, rng: np.random.Generator) -> TwinPerson:
         """Draw one person."""
         arrays = self.arrays
-        shape = rng.normal(scale=_SHAPE_SPREAD, size=self.model.shape_size).astype(np.float32)
+        shape = rng.normal(size=self.model.shape_size).astype(np.float32)
         albedo, hair_rgb = self._skin(rng)
         diffuse = arrays.mean_diffuse + np.tensordot(albedo, arrays.diffuse_basis, 1)
         specular = arrays.mean_specular + np.tensordot(albedo, arrays.specular_basis, 1)

@@ -49,3 +49,8 @@ def test_noise_in_the_labels_moves_the_pose_only_a_little() -> None:
     noise = torch.randn(1, 68, 2, generator=torch.Generator().manual_seed(1))
     found = fit(projected(face_landmarks(), pose) + noise)
     assert (found.euler_angles - pose.euler_angles).abs().max() < math.radians(1.5)
+
+
+def test_labels_on_one_point_give_some_finite_pose() -> None:
+    found = fit(torch.full((2, 68, 2), 30.0))
+    assert all(bool(group.isfinite().all()) for group in found)
