@@ -7,7 +7,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
-export NO_ALBUMENTATIONS_UPDATE := 1
+export OMP_WAIT_POLICY := passive
 
 .PHONY: help
 help: ## this list

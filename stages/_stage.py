@@ -1,6 +1,7 @@
 """What every stage shares: flags from a function's signature, and an end when DVC ends."""
 
 import ctypes
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,10 @@ TextFlag = Annotated[str, typer.Option()]
 MEMO = Path(".memo")
 
 _PR_SET_PDEATHSIG = 1
+
+# Read when torch loads its OpenMP, which comes after this module: waiting threads sleep instead of spinning, which
+# matters as soon as two processes share the cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def run_stage(stage: Callable[..., None]) -> None:
