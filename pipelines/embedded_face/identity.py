@@ -55,12 +55,12 @@ def _head_fields(author: FieldAuthor) -> None:
 def _nose_fields(author: FieldAuthor) -> None:
     x, bell_at = author.points[:, 0], author.bell
     tip = bell_at((0, -38, 12), (11, 9, 14))
-    author.add("nose_width", outward=bell_at((0, -36, 2), (20, 17, 24)) * x / 17 * 2.3 * (x < 40))
+    author.add("nose_width", outward=bell_at((0, -36, 2), (20, 17, 24)) * x / 17 * 3.6 * (x < 40))
     author.add("bridge_width", outward=bell_at((0, -8, -10), (16, 20, 16)) * x / 12 * 1.2)
     author.add("bridge_height", forward=bell_at((0, -6, -8), (13, 19, 26)) * 2.0)
     author.add("nose_hump", forward=bell_at((0, -18, 2), (7, 9, 22)))
     author.add("nose_length", up=-bell_at((0, -38, 10), (19, 20, 30)) * 2.4)
-    author.add("tip_projection", forward=bell_at((0, -36, 14), (17, 19, 28)) * 2.2)
+    author.add("tip_projection", forward=bell_at((0, -36, 14), (17, 19, 28)) * 3.2)
     author.add("tip_height", up=bell_at((0, -38, 15), (11, 10, 14)) * 1.4)
     author.add("tip_width", outward=tip * x / 8 * 0.9)
     author.add_sideways("nose_to_the_side", bell_at((0, -30, 5), (16, 24, 28)) * 0.9)
