@@ -14,8 +14,8 @@ from models.shape_error import Protocol
 from pipelines.benchmarks.common import BENCHMARKS, TWIN, read_samples
 from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
+from pipelines.methods import COMPARED_METHODS, MEAN_FACE
 from pipelines.params import BenchmarksParams, EvaluateParams
-from pipelines.prediction import COMPARED_METHODS, MEAN_FACE
 from pipelines.scoring import MethodPredictions, joined, mouth_scores, pixel_error_scores
 from pipelines.shape_scoring import shape_scores
 from pipelines.table_files import write_table

@@ -21,15 +21,13 @@ from pipelines.benchmarks.common import BENCHMARKS, Sample, read_samples
 from pipelines.coefficients_file import coefficient_rows, coefficients_from_rows, write_coefficients
 from pipelines.dataset import Pictures, crops, landmarks_by_key, resized
 from pipelines.face_model_file import load_face_model
+from pipelines.methods import COMPARED_METHODS, MEAN_FACE
 from pipelines.params import PredictParams
 from pipelines.regression_network import load_regressor
 from pipelines.weights import read_description
 
-MEAN_FACE = "mean_face"
 TEST = "test"
 TEST_SPLITS = ("test", "extra")
-# Variants other than `full` appear in the ablation only (Tables 1 and 2).
-COMPARED_METHODS = ("full", MEAN_FACE)
 _LIGHT_BEHIND = (0.0, 0.0, -1000.0)  # mm, camera frame: no highlight on what the camera sees
 
 Predictor = Callable[["CropSet", Sequence[str]], Coefficients]

@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
+from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS
 from pipelines.tables import Column, TableSpec
 
-_MEAN_FACE = "mean_face"
-_PEERS = ("3ddfa_v2", "mgcnet", "wsl", "prnet", "ringnet")
 _REAL_NAMES = {"micc": "MICC Florence 2D/3D", "facescape": "FaceScape", "aflw2000": "AFLW2000-3D"}
 
 
@@ -14,9 +13,9 @@ def table_specs(
 ) -> list[TableSpec]:
     """Tables 1 to 5, and the two that need synthetic truth; `twins` says which benchmarks are embedded twins."""
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
-    ablation = (*variants, _MEAN_FACE)
-    compared = ("full", _MEAN_FACE, *_PEERS)
-    peers = frozenset(_PEERS)
+    ablation = (*variants, MEAN_FACE)
+    compared = (*COMPARED_METHODS, *PEERS)
+    peers = frozenset(PEERS)
     data = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
     return [
         TableSpec(

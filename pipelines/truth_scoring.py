@@ -13,7 +13,7 @@ from models.coefficients import Coefficients
 from models.face_model import FaceModel
 from models.scores import truth_errors
 from pipelines.coefficients_file import group_from_rows
-from pipelines.prediction import MEAN_FACE
+from pipelines.methods import MEAN_FACE
 from pipelines.scoring import OK, SCORE_COLUMNS, MethodPredictions, finite_batches, with_diverged
 from pipelines.shards import read_rows
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from pipelines.benchmarks.common import BENCHMARKS, TWIN, RawPhotograph, RawSample, Sample, write_samples
+from pipelines.benchmarks.common import BENCHMARKS, TWIN, Sample, write_samples
+from pipelines.benchmarks.raw import RawPhotograph, RawSample
 from pipelines.benchmarks.read_aflw2000 import read_aflw2000
 from pipelines.benchmarks.read_facescape import Sizes, read_facescape
 from pipelines.benchmarks.read_micc import read_micc

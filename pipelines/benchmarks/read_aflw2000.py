@@ -8,7 +8,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from models.landmarks import LANDMARK_COUNT
-from pipelines.benchmarks.common import RawPhotograph, RawSample, required_folder, required_samples
+from pipelines.benchmarks.raw import RawPhotograph, RawSample, required_folder, required_samples
 
 HOW_TO_OBTAIN = (
     "AFLW2000-3D is free for research from the 3DDFA project page of Xiangyu Zhu (AFLW2000-3D.zip, 83 MiB);"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines.benchmarks.common import RawPhotograph, RawSample, required_folder, required_samples
+from pipelines.benchmarks.raw import RawPhotograph, RawSample, required_folder, required_samples
 from pipelines.benchmarks.scans import Scan, read_mesh
 
 HOW_TO_OBTAIN = (

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.benchmarks.common import RawPhotograph, RawSample, evenly_chosen, required_folder, required_samples
+from pipelines.benchmarks.raw import RawPhotograph, RawSample, evenly_chosen, required_folder, required_samples
 from pipelines.benchmarks.scans import Scan, read_mesh
 
 HOW_TO_OBTAIN = (

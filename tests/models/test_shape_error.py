@@ -89,6 +89,24 @@ def test_noise_and_holes_leave_the_registration_in_place() -> None:
     assert result.value_mm == pytest.approx(0.32, abs=0.05)
 
 
+def test_the_farthest_pairs_do_not_pull_the_registration_away() -> None:
+    vertices, triangles = face_like()
+    hair = vertices.copy()
+    hair[vertices[:, 1] > 64] += [0, 0, 15.0]  # a tenth of the scan belongs to something else
+    moved = [
+        shape_error(
+            surface_from_mesh(vertices, triangles),
+            surface_from_mesh(hair, triangles),
+            scan_from_mesh=NO_MOVE,
+            nose_tip=nose_of(vertices),
+            protocol=protocol()._replace(kept_fraction=fraction),
+        ).vertices
+        for fraction in (0.8, 1.0)
+    ]
+    trimmed, whole = (float(np.linalg.norm(found - vertices, axis=1).mean()) for found in moved)
+    assert trimmed < 0.2 * whole
+
+
 def test_a_bump_is_measured_in_the_scans_millimetres_whatever_the_meshs_unit() -> None:
     vertices, triangles = face_like()
     bumpy = vertices + np.exp(-((vertices[:, :2] - [20, -30]) ** 2).sum(axis=1) / 300)[:, None] * [0, 0, 3.0]

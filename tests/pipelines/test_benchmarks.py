@@ -14,8 +14,9 @@ from models.face_model import FaceModel
 from models.shape_error import Protocol, Similarity, shape_error, surface_from_mesh
 from pipelines.benchmarks import build
 from pipelines.benchmarks.build import BenchmarkInputs, build_benchmark
-from pipelines.benchmarks.common import evenly_chosen, read_samples
+from pipelines.benchmarks.common import read_samples
 from pipelines.benchmarks.people import Crowd, refined
+from pipelines.benchmarks.raw import evenly_chosen
 from pipelines.benchmarks.read_aflw2000 import read_aflw2000, read_landmarks
 from pipelines.benchmarks.read_facescape import Sizes, read_facescape
 from pipelines.benchmarks.read_micc import read_micc

@@ -1,0 +1,8 @@
+"""Names of the methods that tables compare."""
+
+MEAN_FACE = "mean_face"
+OURS = "full"
+# Variants other than `full` appear in the ablation only (Tables 1 and 2).
+COMPARED_METHODS = (OURS, MEAN_FACE)
+# Named by the paper in Tables 3 to 5.
+PEERS = ("3ddfa_v2", "mgcnet", "wsl", "prnet", "ringnet")
