@@ -1,4 +1,4 @@
-"""Random changes that make the labelling networks, trained on synthetic faces, hold on photographs; all from a generator."""
+"""Random changes that make networks trained on synthetic faces hold on photographs; all from a generator."""
 
 import math
 from typing import NamedTuple
@@ -27,7 +27,9 @@ def random_movements(
     count: int, generator: torch.Generator, *, rotation_degrees: float, log_scale: float, shift: float
 ) -> Movements:
     """Half of them mirrored; rotations, logarithms of scales and shifts (of half a side) uniform within ± the bound."""
-    rotation, logarithm, *shifts = (bound * _uniform(count, generator) for bound in _bounds(rotation_degrees, log_scale, shift))
+    rotation, logarithm, *shifts = (
+        bound * _uniform(count, generator) for bound in _bounds(rotation_degrees, log_scale, shift)
+    )
     mirrored = torch.rand(count, generator=generator) < 0.5
     cosine, sine = logarithm.exp() * rotation.cos(), logarithm.exp() * rotation.sin()
     sign = 1 - 2 * mirrored.float()
@@ -104,7 +106,9 @@ def cover(
 ) -> Float[Tensor, "B 3 H W"]:
     """Pictures with something of one random colour and coarse texture where `covered`."""
     count, _, height, width = picture.shape
-    texture = 0.1 * torch.randn((count, 3, 8, 8), generator=generator) + torch.rand((count, 3, 1, 1), generator=generator)
+    texture = 0.1 * torch.randn((count, 3, 8, 8), generator=generator) + torch.rand(
+        (count, 3, 1, 1), generator=generator
+    )
     thing = interpolate(texture, (height, width), mode="bilinear").clamp(0, 1).to(picture.device)
     return torch.where(covered.to(picture.device), thing, picture)
 

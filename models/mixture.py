@@ -1,4 +1,4 @@
-"""Mixtures of Gaussians over colours, and the posterior of skin that a naive Bayes classifier takes from two of them."""
+"""Mixtures of Gaussians over colours, and the posterior of skin by a naive Bayes classifier of two of them."""
 
 import math
 from typing import NamedTuple

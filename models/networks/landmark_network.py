@@ -1,4 +1,4 @@
-"""The landmark network: a residual encoder, a light decoder to one heatmap a landmark, and the point each heatmap means."""
+"""The landmark network: a residual encoder, a light decoder to one heatmap a landmark, the point a heatmap means."""
 
 from typing import NamedTuple
 
@@ -11,12 +11,14 @@ from torch.nn.functional import interpolate
 from models.landmarks import LANDMARK_COUNT
 
 STRIDE = 4  # input pixels per cell of a heatmap
-TARGET_SPREAD = 1.0  # cells, standard deviation of the heatmap to be learned; below one, the mean falls onto cell centres
+TARGET_SPREAD = (
+    1.0  # cells, standard deviation of the heatmap to be learned; below one, the mean falls onto cell centres
+)
 DECODER_CHANNELS = 96
 
 
 class LandmarkGuess(NamedTuple):
-    """Landmarks in pixels of the crop, and how sure the network is of each: 1 when its heatmap is as sharp as taught."""
+    """Landmarks in pixels of the crop, and the confidence in each: 1 when its heatmap is as sharp as taught."""
 
     points: Float[Tensor, "B 68 2"]
     confidence: Float[Tensor, "B 68"]
@@ -66,7 +68,7 @@ def _convolution(channels: int) -> nn.Sequential:
 
 
 class HeatmapMoments(NamedTuple):
-    """Mean position and variance per axis of a heatmap; the unit is its cell, the origin the corner of the first one."""
+    """Mean position and variance per axis of a heatmap; the unit is its cell, the origin the first one's corner."""
 
     mean: Float[Tensor, "B K 2"]
     variance: Float[Tensor, "B K"]

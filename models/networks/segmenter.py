@@ -33,7 +33,7 @@ class Segmenter(nn.Module):
 
 
 def class_weights(pixel_counts: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
-    """Weights by the inverse square root of each class's frequency, of mean one over all pixels; zero for absent classes."""
+    """Inverse square roots of each class's frequency, scaled to mean one over all pixels; zero for absent classes."""
     present = pixel_counts > 0
     raw = torch.where(present, pixel_counts.clamp_min(1).rsqrt(), torch.zeros_like(pixel_counts))
     return raw * pixel_counts.sum() / (raw * pixel_counts).sum()

@@ -1,1 +1,1 @@
-"""Labels layer by layer: aligned crops, segments, skin probability, landmarks, inner-mouth masks, and how good they are."""
+"""Labels layer by layer: crops, segments, skin probability, landmarks, inner-mouth masks, and how good they are."""

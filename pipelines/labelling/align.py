@@ -30,7 +30,14 @@ class _Judged(NamedTuple):
 def align_photographs(photographs: Path, output: Path, *, params: AlignParams, crop_size: int, memo: Path) -> None:
     """Write the crops of a photographs folder; every photograph gets a row, ValueError when not one face is left."""
     table = read_rows(photographs)
-    modules = (__file__, detection.__file__, warping.__file__, registration.__file__, camera.__file__, landmarks.__file__)
+    modules = (
+        __file__,
+        detection.__file__,
+        warping.__file__,
+        registration.__file__,
+        camera.__file__,
+        landmarks.__file__,
+    )
     fingerprint = {
         "stage": "align",
         "params": params.model_dump(exclude={"batch_size"}),
@@ -42,8 +49,11 @@ def align_photographs(photographs: Path, output: Path, *, params: AlignParams, c
         return _Aligner(photographs, table, params=params, crop_size=crop_size)
 
     rows = map_shards([photographs], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
-    unread = table[table["status"] == "rejected"].to_dict("records")
-    earlier = [_row(photograph, photograph["key"], _Judged(None, photograph["reason"]), None) for photograph in unread]
+    unread = table[table["status"] == "rejected"]
+    earlier = [
+        _row(photograph, photograph["key"], _Judged(None, photograph["reason"]), None)
+        for _, photograph in unread.iterrows()
+    ]
     rows = pd.concat([rows, pd.DataFrame(earlier)], ignore_index=True) if earlier else rows
     if not (rows["status"] == "kept").any():
         reasons = ", ".join(f"{reason} ({count})" for reason, count in rows["reason"].value_counts().items())
@@ -77,7 +87,7 @@ class _Aligner:
             return decode(self.reader.read(key, "png"))
 
     def _labels(self, key: str, picture: NDArray[np.uint8], faces: list[Face]) -> Iterator[Label]:
-        photograph = {str(name): value for name, value in self.table.loc[key].items()}
+        photograph = pd.Series(self.table.loc[key])
         chosen = choose(faces, self.params)
         for number, judged in enumerate(chosen):
             crop_key = key if self.params.faces == "largest" else f"{key}-{number}"
@@ -90,7 +100,7 @@ class _Aligner:
 
 
 def choose(faces: list[Face], params: AlignParams) -> list[_Judged]:
-    """The faces that get a row: the largest usable one (or all), else the largest with the reason why it is not usable."""
+    """The faces that get a row: the largest usable one (or all), else the largest with what is wrong with it."""
     if not faces:
         return [_Judged(None, "no face found")]
     judged = [_Judged(face, _fault(face, params.minimum_confidence)) for face in faces]
@@ -109,7 +119,7 @@ def _fault(face: Face, minimum_confidence: float) -> str:
     return "" if BOX_IN_CROP[0] < box_width < BOX_IN_CROP[1] else "face points degenerate"
 
 
-def _row(photograph: dict[str, Any], key: str, judged: _Judged, affine: NDArray[np.float64] | None) -> dict[str, Any]:
+def _row(photograph: pd.Series, key: str, judged: _Judged, affine: NDArray[np.float64] | None) -> dict[str, Any]:
     face = judged.face
     return {
         "key": key,

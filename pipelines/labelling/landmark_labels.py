@@ -1,4 +1,4 @@
-"""68 landmarks of each crop: by face-alignment's FAN when its weights are there, else by a network trained on synthetic truth."""
+"""68 landmarks of each crop: by face-alignment's FAN when its weights are there, else by a network trained here."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +19,11 @@ from pipelines.params import LandmarksParams, NetworkTrainingParams
 from pipelines.shards import ShardReader, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
-ROTATION_DEGREES, LOG_SCALE, SHIFT = 15.0, 0.18, 0.1  # of the augmentation; real crops lie less exactly than synthetic ones
+ROTATION_DEGREES, LOG_SCALE, SHIFT = (
+    15.0,
+    0.18,
+    0.1,
+)  # of the augmentation; real crops lie less exactly than synthetic ones
 
 
 def train_landmarks(aligned: Path, truth: Path, output: Path, *, params: NetworkTrainingParams) -> None:
@@ -48,7 +52,7 @@ def load_landmark_network(folder: Path) -> LandmarkNetwork:
     description = read_description(folder)
     network = LandmarkNetwork(description["encoder"], description["input_size"])
     load_weights(folder, network)
-    return network.eval().to(best_device(), memory_format=torch.channels_last)
+    return network.eval().to(best_device()).to(memory_format=torch.channels_last)
 
 
 def label_landmarks(aligned: Path, weights: Path, output: Path, *, params: LandmarksParams, memo: Path) -> None:
@@ -84,9 +88,7 @@ def _labels(keys: Sequence[str], guess: LandmarkGuess, network: str) -> Iterator
         yield Label(key, {}, {"key": key, "landmarks": landmarks, "confidence": certainty, "network": network})
 
 
-def _augmented(
-    image: Tensor, landmarks: Tensor, *, size: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _augmented(image: Tensor, landmarks: Tensor, *, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A batch moved, recoloured and partly covered; landmarks in pixels of `size`."""
     device = best_device()
     movements = augmentation.random_movements(

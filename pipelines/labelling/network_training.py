@@ -32,7 +32,7 @@ def train_network(
 
     `loss_of` augments a batch with the generator and gives its loss.
     """
-    network.to(best_device(), memory_format=torch.channels_last).train()
+    network.to(best_device()).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=params.learning_rate, total_steps=params.iterations, pct_start=0.2

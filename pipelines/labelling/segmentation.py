@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +22,11 @@ from pipelines.shards import ShardReader, encode_png, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
 COUNTED_CROPS = 256  # enough to know how often each class occurs
-ROTATION_DEGREES, LOG_SCALE, SHIFT = 15.0, 0.2, 0.12  # of the augmentation; real crops lie less exactly than synthetic ones
+ROTATION_DEGREES, LOG_SCALE, SHIFT = (
+    15.0,
+    0.2,
+    0.12,
+)  # of the augmentation; real crops lie less exactly than synthetic ones
 
 
 def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: NetworkTrainingParams) -> None:
@@ -57,7 +60,7 @@ def load_segmenter(folder: Path) -> Segmenter:
         raise ValueError(f"{folder}: made for other classes ({description['classes']}); run train_segmenter again")
     network = Segmenter(description["encoder"], description["input_size"])
     load_weights(folder, network)
-    return network.eval().to(best_device(), memory_format=torch.channels_last)
+    return network.eval().to(best_device()).to(memory_format=torch.channels_last)
 
 
 def label_segments(aligned: Path, weights: Path, output: Path, *, params: SegmentParams, memo: Path) -> None:
@@ -84,9 +87,7 @@ def label_segments(aligned: Path, weights: Path, output: Path, *, params: Segmen
     write_rows(output, rows)
 
 
-def _augmented(
-    image: Tensor, segments: Tensor, *, size: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _augmented(image: Tensor, segments: Tensor, *, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A batch moved, recoloured and partly covered; what is covered is background."""
     device = best_device()
     movements = augmentation.random_movements(

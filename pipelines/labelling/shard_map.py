@@ -1,4 +1,4 @@
-"""The engine of the labelling stages: from each shard of one folder to the same shard of the next; unchanged ones cost nothing.
+"""The engine of the labelling stages: from each shard to the same shard of the next folder; unchanged ones are free.
 
 Finished shards are remembered in a memo folder under the fingerprint of everything they were made from, so that new
 photographs cost only their own shards and a killed stage goes on where it was. The memo can be deleted at any time.
@@ -38,10 +38,10 @@ def map_shards(
     fingerprint: Mapping[str, object],
     memo: Path,
 ) -> pd.DataFrame:
-    """Label each shard of the first source into a shard with the same name in `output`; returns the rows of all shards.
+    """Label each shard of the first source into the same shard of `output`; returns the rows of all shards.
 
-    `prepare` loads what labelling needs and is called only when some shard is not in the memo. A shard is made again when
-    its bytes or rows in any source change, or `fingerprint` (parameters, weights, code) does.
+    `prepare` loads what labelling needs and is called only when some shard is not in the memo. A shard is made again
+    when its bytes or rows in any source change, or `fingerprint` (parameters, weights, code) does.
     """
     reader = ShardReader(sources[0])
     tables = [read_rows(source).set_index("key", drop=False) for source in sources]
@@ -72,7 +72,7 @@ def source_digest(*modules: str) -> str:
 def _content(shard: Path, table: pd.DataFrame, keys: Sequence[str]) -> bytes:
     """Fingerprint of one shard (a folder of rows alone has none) and of its keys' rows."""
     bytes_of_shard = sha256_of(shard) if shard.is_file() else "rows only"
-    rows = table.loc[table.index.intersection(keys)].to_json(orient="records", double_precision=15)
+    rows = table.loc[table.index.intersection(list(keys))].to_json(orient="records", double_precision=15)
     return f"{bytes_of_shard} {rows}\n".encode()
 
 
@@ -83,7 +83,7 @@ def _counted(labels: Iterator[Label], progress: "tqdm[Any]") -> Iterator[Label]:
 
 
 def _remember(entry: Path, labels: Iterator[Label]) -> None:
-    """Write a shard and its rows beside the memo and move them in at once, so that a half-written one is never found."""
+    """Write a shard and its rows aside and move them in at once, so that a half-written one is never found."""
     entry.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix="partial-", dir=entry.parent))
     rows = []

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture as Estimator
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from models.mixture import GaussianMixture, ycbcr_from_rgb
 from models.segments import SEGMENT_INDEX

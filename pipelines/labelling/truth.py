@@ -1,6 +1,5 @@
-"""The truth of synthetic photographs, in the frame of their crops: what the labelling networks learn and are judged by."""
+"""The truth of synthetic photographs in the frame of their crops: what labelling learns from and is judged by."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +12,21 @@ from torch.utils.data import Dataset
 from models.landmarks import LANDMARK_COUNT
 from pipelines.dataset import Pictures, crops
 from pipelines.labelling.warping import warp_points, warp_segments
+from pipelines.photographs.splits import with_companions
 from pipelines.shards import ShardReader, decode, read_rows
 
 
 def rows_with_truth(aligned: Path, truth: Path, *splits: str) -> pd.DataFrame:
-    """Rows of the kept synthetic crops of these splits, with the columns of their truth; may be empty."""
+    """Rows of the kept synthetic crops of these splits, companions included, with the columns of their truth."""
+    rows = crops(aligned, *with_companions(*splits))
     known = read_rows(truth)
     if known.empty:
-        return crops(aligned, *splits).iloc[:0]
-    known = known.rename(columns={"key": "photograph"})
-    return crops(aligned, *splits).merge(known, on="photograph", validate="many_to_one")
+        return rows.iloc[:0]
+    return rows.merge(known.rename(columns={"key": "photograph"}), on="photograph", validate="many_to_one")
 
 
 def training_rows(aligned: Path, truth: Path, stage: str) -> pd.DataFrame:
-    """Rows of the training crops with truth; ValueError when the photographs are all real and nothing is known of them."""
+    """Rows of the training crops with truth; ValueError when all photographs are real and nothing is known."""
     rows = rows_with_truth(aligned, truth, "train")
     if rows.empty:
         raise ValueError(
@@ -84,6 +84,6 @@ class LandmarkedCrops(Dataset[tuple[Tensor, Tensor]]):
         return self.pictures[index], self.landmarks[index]
 
 
-def evenly_spread(count: int, wanted: int) -> Sequence[int]:
+def evenly_spread(count: int, wanted: int) -> list[int]:
     """At most `wanted` of `count` indices, evenly spread, the same in every run."""
     return sorted({int(index) for index in np.linspace(0, count - 1, min(count, wanted))}) if count else []

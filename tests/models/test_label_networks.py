@@ -1,0 +1,92 @@
+"""The labelling networks' shapes and losses, by hand."""
+
+import math
+
+import pytest
+import torch
+
+from models.networks.landmark_network import LandmarkNetwork, heatmap_loss, soft_argmax
+from models.networks.segmenter import Segmenter, class_weights, weighted_cross_entropy
+
+
+def test_cross_entropy_weights_each_pixel_by_its_true_class() -> None:
+    logits = torch.zeros(1, 2, 1, 2)
+    logits[0, 1, 0, 1] = math.log(3.0)  # the second pixel: probabilities 1/4 and 3/4
+    loss = weighted_cross_entropy(logits, torch.tensor([[[0, 1]]]), torch.tensor([2.0, 5.0]))
+    assert loss == pytest.approx((2 * math.log(2) + 5 * math.log(4 / 3)) / 2)
+
+
+def test_class_weights_fall_with_the_root_of_frequency_and_average_to_one() -> None:
+    counts = torch.tensor([900.0, 100.0, 0.0])
+    weights = class_weights(counts)
+    assert weights[1] / weights[0] == pytest.approx(3.0)
+    assert weights[2] == 0
+    assert (weights * counts).sum() / counts.sum() == pytest.approx(1.0)
+
+
+def test_segments_have_the_crop_size_and_the_class_numbers() -> None:
+    network = Segmenter("resnet18", 32).eval()
+    with torch.inference_mode():
+        segments = network.segments(torch.rand(1, 3, 56, 56))
+    assert segments.shape == (1, 56, 56)
+    assert 0 <= segments.min() <= segments.max() <= 9
+
+
+@pytest.mark.parametrize("network", [Segmenter, LandmarkNetwork])
+def test_sizes_that_do_not_halve_five_times_are_refused(network: type) -> None:
+    with pytest.raises(ValueError, match="multiple of 32"):
+        network("resnet18", 100)
+
+
+def test_soft_argmax_of_a_single_peak_is_its_cell_centre() -> None:
+    logits = torch.full((1, 1, 4, 5), -60.0)
+    logits[0, 0, 1, 3] = 0
+    mean, variance = soft_argmax(logits)
+    torch.testing.assert_close(mean[0, 0], torch.tensor([3.5, 1.5]))
+    assert variance < 1e-3
+
+
+def test_soft_argmax_of_two_equal_peaks_is_their_middle_and_knows_its_spread() -> None:
+    logits = torch.full((1, 1, 4, 5), -60.0)
+    logits[0, 0, 2, [0, 2]] = 0
+    mean, variance = soft_argmax(logits)
+    torch.testing.assert_close(mean[0, 0], torch.tensor([1.5, 2.5]))
+    assert variance.item() == pytest.approx(0.5)  # one squared cell along x, none along y
+
+
+def test_heatmap_loss_is_least_at_the_taught_gaussian() -> None:
+    point = torch.tensor([[[3.3, 4.1]]])
+    cells = torch.stack(torch.meshgrid(torch.arange(8) + 0.5, torch.arange(8) + 0.5, indexing="xy"), -1)
+    gaussian = -(cells - point[0, 0]).square().sum(-1)[None, None] / 2
+    best = heatmap_loss(gaussian, point)
+    assert best < heatmap_loss(gaussian.roll(1, -1), point)
+    assert best < heatmap_loss(1.2 * gaussian, point)
+    assert best < heatmap_loss(0.8 * gaussian, point)
+
+
+def test_points_beyond_the_picture_are_taught_at_its_border() -> None:
+    logits = torch.zeros(1, 1, 8, 8)
+    outside, border = torch.tensor([[[-5.0, 4.0]]]), torch.tensor([[[0.0, 4.0]]])
+    torch.testing.assert_close(heatmap_loss(logits, outside), heatmap_loss(logits, border))
+
+
+def test_landmarks_are_in_pixels_of_the_crop() -> None:
+    """A network whose heatmaps peak in one known cell says its centre, whatever the size of the crop."""
+    network = LandmarkNetwork("resnet18", 64).eval()
+    logits = torch.full((1, 68, 16, 16), -60.0)
+    logits[:, :, 4, 12] = 0
+    network.forward = lambda image: logits  # type: ignore[method-assign]
+    guess = network.locate(torch.zeros(1, 3, 224, 224))
+    torch.testing.assert_close(guess.points[0, 0], torch.tensor([12.5 * 14, 4.5 * 14]))
+    assert guess.confidence.min() == 1
+
+
+def test_flat_heatmaps_are_not_trusted() -> None:
+    network = LandmarkNetwork("resnet18", 64).eval()
+    network.forward = lambda image: torch.zeros(1, 68, 16, 16)  # type: ignore[method-assign]
+    assert network.locate(torch.zeros(1, 3, 64, 64)).confidence.max() < 0.06
+
+
+def test_landmark_network_has_a_heatmap_of_a_quarter_of_its_input() -> None:
+    with torch.inference_mode():
+        assert LandmarkNetwork("resnet18", 64).eval()(torch.rand(2, 3, 48, 48)).shape == (2, 68, 16, 16)

@@ -1,0 +1,146 @@
+"""Training and inference of both labelling networks on toy crops, and FAN in their place."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from models.segments import SEGMENT_INDEX
+from pipelines.labelling import fan
+from pipelines.labelling.landmark_labels import label_landmarks, train_landmarks
+from pipelines.labelling.segmentation import label_segments, train_segmenter
+from pipelines.params import LandmarksParams, NetworkTrainingParams, SegmentParams
+from pipelines.shards import ShardReader, decode, read_rows
+from pipelines.weights import HISTORY, WEIGHTS
+from tests.label_folders import CROP, toy_landmarks, write_crops
+
+TRAINING = NetworkTrainingParams(
+    encoder="resnet18", input_size=64, iterations=2, batch_size=2, learning_rate=1.0e-3, seed=1
+)
+OWN = LandmarksParams(network="own", batch_size=4)
+
+
+def test_segmenter_learns_and_labels_every_crop(tmp_path: Path) -> None:
+    write_crops(tmp_path, 4)
+    longer = TRAINING.model_copy(update={"iterations": 30, "batch_size": 4, "learning_rate": 3.0e-3})
+    train_segmenter(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=longer)
+    losses = pd.read_csv(tmp_path / "weights" / HISTORY)["loss"]
+    assert losses.iloc[-5:].mean() < 0.7 * losses.iloc[:3].mean()
+    memo = tmp_path / "memo"
+    label_segments(
+        tmp_path / "aligned", tmp_path / "weights", tmp_path / "segments", params=SegmentParams(batch_size=3), memo=memo
+    )
+    reader = ShardReader(tmp_path / "segments")
+    assert reader.keys == ShardReader(tmp_path / "aligned").keys == read_rows(tmp_path / "segments")["key"].tolist()
+    masks = np.stack([decode(reader.read(key, "png")) for key in reader.keys])
+    assert masks.shape == (4, CROP, CROP)
+    assert (masks[:, 28:40, 28:40] == SEGMENT_INDEX["skin"]).mean() > 0.8
+
+
+def test_training_repeats_to_the_byte(tmp_path: Path) -> None:
+    write_crops(tmp_path, 3)
+    for train, name in ((train_segmenter, "s"), (train_landmarks, "l")):
+        for run in ("0", "1"):
+            train(tmp_path / "aligned", tmp_path / "truth", tmp_path / (name + run), params=TRAINING)
+        assert (tmp_path / f"{name}0" / WEIGHTS).read_bytes() == (tmp_path / f"{name}1" / WEIGHTS).read_bytes()
+
+
+def test_landmark_network_learns_and_gives_a_row_for_every_crop(tmp_path: Path) -> None:
+    write_crops(tmp_path, 4)
+    longer = TRAINING.model_copy(update={"iterations": 12, "batch_size": 4, "learning_rate": 2.0e-3})
+    train_landmarks(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=longer)
+    losses = pd.read_csv(tmp_path / "weights" / HISTORY)["loss"]
+    assert losses.iloc[-1] < losses.iloc[0]
+    label_landmarks(
+        tmp_path / "aligned", tmp_path / "weights", tmp_path / "landmarks", params=OWN, memo=tmp_path / "memo"
+    )
+    rows = read_rows(tmp_path / "landmarks")
+    assert rows["key"].tolist() == ShardReader(tmp_path / "aligned").keys
+    points = np.stack(rows["landmarks"].tolist()).reshape(-1, 68, 2)
+    assert (points > 0).all() and (points < CROP).all()
+    assert rows["confidence"].map(len).eq(68).all()
+    assert rows["network"].eq("own").all()
+
+
+@pytest.mark.parametrize(
+    ("train", "stage"), [(train_segmenter, "train_segmenter"), (train_landmarks, "train_landmarks")]
+)
+def test_real_photographs_alone_cannot_train(train: Any, stage: str, tmp_path: Path) -> None:
+    write_crops(tmp_path, 2, synthetic=False)
+    with pytest.raises(ValueError, match=rf"{stage}: no synthetic photograph with truth .* photographs\.source"):
+        train(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=TRAINING)
+
+
+def test_a_diverging_training_names_its_learning_rate(tmp_path: Path) -> None:
+    write_crops(tmp_path, 2)
+    wild = TRAINING.model_copy(update={"learning_rate": 1.0e30, "iterations": 10})
+    with pytest.raises(ValueError, match=r"not finite at step \d+; lower train_landmarks\.learning_rate"):
+        train_landmarks(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=wild)
+
+
+class _FakeFaceAlignment:
+    """Stands for face-alignment's network: landmarks at fixed fractions of the box it is given, whole pixels."""
+
+    def __init__(self, landmarks_type: object, **options: object) -> None:
+        assert options == {"device": "cpu", "compile": False, "face_detector": "folder"}
+
+    def get_landmarks_from_image(self, picture: Any, *, detected_faces: Any, return_landmark_score: bool) -> Any:
+        assert picture.dtype == np.uint8
+        box = detected_faces[0]
+        assert 0 < box[0] < box[2] < picture.shape[1] and 0 < box[1] < box[3] < picture.shape[0]
+        points = np.floor(toy_landmarks() * picture.shape[0] / CROP).astype(np.float32)
+        return [points], [torch.full((68,), 0.7)], None
+
+
+def test_fan_labels_when_its_weights_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import face_alignment
+
+    write_crops(tmp_path, 2)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(face_alignment, "FaceAlignment", _FakeFaceAlignment)
+    monkeypatch.setattr(fan, "best_device", lambda: "cpu", raising=False)
+    fan.weights_file().parent.mkdir()
+    fan.weights_file().write_bytes(b"weights")
+    label_landmarks(
+        tmp_path / "aligned",
+        tmp_path / "nothing",
+        tmp_path / "landmarks",
+        params=LandmarksParams(network="auto", batch_size=4),
+        memo=tmp_path / "memo",
+    )
+    rows = read_rows(tmp_path / "landmarks")
+    assert rows["network"].eq("fan").all()
+    points = np.stack(rows["landmarks"].tolist()).reshape(-1, 68, 2)
+    np.testing.assert_allclose(points[0], toy_landmarks(), atol=0.126)  # a quarter of a pixel, rounded down, made whole
+    assert rows["confidence"][0][0] == pytest.approx(0.7)
+
+
+def test_missing_fan_weights_tell_where_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    write_crops(tmp_path, 1)
+    with pytest.raises(FileNotFoundError, match=r"3DFAN4.*download .*landmarks\.network: own"):
+        label_landmarks(
+            tmp_path / "aligned",
+            tmp_path / "nothing",
+            tmp_path / "landmarks",
+            params=LandmarksParams(network="fan", batch_size=4),
+            memo=tmp_path / "memo",
+        )
+
+
+def test_fan_network_loads_face_alignments_own_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real library builds its network from a file in the cache and labels a crop, all without a download."""
+    from face_alignment import api
+    from face_alignment.models import FAN
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("face_alignment.utils.get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(api, "FAN", lambda modules: FAN(1))  # one hourglass instead of four, for time
+    fan.weights_file().parent.mkdir()
+    torch.save(FAN(1).state_dict(), fan.weights_file())
+    guess = fan.FanNetwork("cpu").locate(torch.rand(1, 3, CROP, CROP))
+    assert guess.points.shape == (1, 68, 2)
+    assert guess.confidence.shape == (1, 68)
