@@ -158,7 +158,7 @@ def test_no_eyeball_pokes_through_a_closing_lid(arrays: FaceModelArrays, templat
     lid = moved[template.curves.upper_lid[6:-6]]
     ball = template.vertices[template.is_part(Part.EYEBALL) & (template.vertices[:, 0] > 0)]
     beside = np.linalg.norm(ball[None, :, :2] - lid[:, None, :2], axis=-1).argmin(axis=1)
-    assert (lid[:, 2] > ball[beside, 2]).all()
+    assert (lid[:, 2] > ball[beside, 2] + 0.3).all()  # mm; between the vertices a lid is straight and the ball is round
 
 
 def test_distances_in_the_face_vary_as_published(arrays: FaceModelArrays) -> None:
