@@ -74,8 +74,8 @@ class AlignParams(Section):
 class NetworkTrainingParams(Section):
     """A labelling network's architecture and training."""
 
-    encoder: str
-    input_size: Annotated[int, Field(ge=32, le=512)]
+    encoder: Literal["resnet18", "resnet34", "resnet50"]
+    input_size: Annotated[int, Field(ge=64, le=512, multiple_of=32)]
     iterations: Count
     batch_size: Count
     learning_rate: Positive
