@@ -1,7 +1,7 @@
 """The morphable face model: shape (Eq. 1), diffuse and specular albedo (Eq. 2), and vertex normals."""
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -57,14 +57,14 @@ class FaceModelArrays:
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together; a wrong topology would give a plausible wrong picture."""
         vertex_count = len(self.mean_shape)
-        per_vertex = {
+        per_vertex: dict[str, NDArray[Any]] = {
             "mean_shape": self.mean_shape,
             "mean_diffuse": self.mean_diffuse,
             "mean_specular": self.mean_specular,
             "uv": self.uv,
             "regions": self.regions,
         }
-        bases = {
+        bases: dict[str, NDArray[Any]] = {
             "shape_basis": self.shape_basis,
             "expression_basis": self.expression_basis,
             "diffuse_basis": self.diffuse_basis,

@@ -57,6 +57,9 @@ def random_faces(count: int, seed: int = 0) -> Coefficients:
         "expression": 0.3 * torch.randn(count, 5, generator=generator),
         "albedo": torch.randn(count, 4, generator=generator),
         "euler_angles": 0.15 * torch.randn(count, 3, generator=generator),
+        "sh_coefficients": neutral.sh_coefficients + 0.1 * torch.randn(count, 9, 3, generator=generator),
+        "light_position": neutral.light_position + 200 * torch.randn(count, 3, generator=generator),
+        "shininess": neutral.shininess * (0.5 + torch.rand(count, 1, generator=generator)),
     }
     changes["expression"][:, 0] = torch.linspace(0, 1.5, count)
     return neutral._replace(**changes)

@@ -153,7 +153,7 @@ def test_srgb_has_a_finite_slope_at_black_and_no_jump_at_the_knee() -> None:
     linear = torch.tensor([0.0, 1e-12, 1e-6], requires_grad=True)
     srgb_from_linear(linear).sum().backward()
     assert linear.grad is not None
-    assert linear.grad.isfinite().all() and linear.grad[2] > 0  # the power alone has an infinite slope
+    assert 0 < linear.grad[2] <= linear.grad.max() < 1000  # the power alone has a slope of 1e6 at 1e-12
     knee = (1 / 255) ** 2.2
     below, above = srgb_from_linear(torch.tensor([knee * (1 - 1e-4), knee * (1 + 1e-4)], dtype=torch.float64))
     assert above - below == pytest.approx(0, abs=1e-6)

@@ -11,6 +11,7 @@ from torch import nn
 
 from models.face_model import FaceModel
 from models.losses import Losses
+from models.segments import SEGMENT_INDEX
 from pipelines import training
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, endless_batches, prepare
 from pipelines.params import RegressorParams, TrainParams, Variant
@@ -88,6 +89,20 @@ def test_the_truth_explains_its_photograph(root: Path) -> None:
     assert losses.photo < 0.5 * wrong.photo
     assert wrong.lmk > 1 and wrong.mouth > 1
     assert rendering.coverage.shape == (6, 1, SIZE, SIZE)
+
+
+def test_colours_count_only_where_photograph_and_rendering_show_the_face(root: Path) -> None:
+    objective, batch, guess = _objective(root), _batch(root), random_faces(6, seed=1)
+    everywhere = batch._replace(segments=torch.full_like(batch.segments, SEGMENT_INDEX["skin"]))
+    covered = objective(guess, everywhere, prepare(everywhere, SIZE))[1].coverage
+    left = torch.arange(SIZE) < SIZE // 2
+    for labels, outside in (
+        (everywhere, (covered == 0).expand(-1, 3, -1, -1)),  # beside the rendered face
+        (everywhere._replace(segments=everywhere.segments * ~left), left.expand(6, 3, SIZE, SIZE)),  # hair, background
+    ):
+        changed = labels._replace(image=torch.where(outside, 255 - labels.image, labels.image))
+        before, after = (objective(guess, one, prepare(one, SIZE))[0].photo for one in (labels, changed))
+        assert before == after
 
 
 def test_losses_do_not_depend_on_the_size_of_the_rendering(root: Path) -> None:
