@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
+from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip, rotation_from_euler
 from models.pose_fit import Pose, fitted_pose
 
 CAMERA = Camera(math.radians(12.6), 1000.0)
@@ -36,6 +36,8 @@ def test_a_known_pose_is_found_again(yaw_degrees: float) -> None:
     torch.testing.assert_close(
         projected(face_landmarks(), found), labelled, atol=0.3, rtol=0
     )  # px: depth is not fitted
+    in_camera = rotation_from_euler(found.euler_angles) @ found.translation[..., None]
+    assert in_camera[:, 2].abs().max() < 1e-3  # mm: the face stays at the camera's distance
 
 
 def test_faces_of_a_batch_do_not_influence_each_other() -> None:

@@ -20,7 +20,8 @@ from pipelines.evaluation import EvaluationInputs, evaluate
 from pipelines.face_model_file import load_face_model
 from pipelines.prediction import predict_method
 from pipelines.regression_network import save_regressor
-from pipelines.shards import read_rows, write_rows
+from pipelines.scoring import MethodPredictions, pixel_error_scores
+from pipelines.shards import ShardReader, ShardWriter, encode_png, read_rows, write_rows
 from pipelines.truth_scoring import by_skin_tone, true_coefficients, truth_of_crops
 from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
 
@@ -195,6 +196,17 @@ def test_every_table_has_numbers_for_methods_and_nan_for_the_diverged(reports: P
     assert metrics["truth"]["pose"]["mean_face"]["mean"] < 10  # degrees
     assert "mean_face" not in metrics["truth"]["light_direction"]
     assert metrics["skin_tones"]["colour_dark"]["full"]["n"] == 2  # of five
+
+
+def test_colour_error_counts_pixels_that_the_photograph_shows_as_face(tree: Path, tmp_path: Path) -> None:
+    for part in ("aligned", "landmarks"):
+        (tmp_path / part).symlink_to(tree / "labels" / part)
+    with ShardWriter(tmp_path / "segments", keys_per_shard=8) as writer:
+        for key in ShardReader(tree / "labels/segments").keys:
+            writer.write(key, {"png": encode_png(np.zeros((SIZE, SIZE), np.uint8))})
+    full, model = MethodPredictions("full", tree / "predictions/full"), load_face_model(tree / "face_model.h5")
+    scores = pixel_error_scores(full, tmp_path, model=model, camera=CAMERA, crop_size=SIZE)
+    assert scores["value"].tolist() == [1.0] * (COUNT - 1)  # all background: each face is missed
 
 
 def test_a_sample_without_a_face_is_a_row_and_no_number(reports: Path) -> None:
