@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 GAMMA = 2.2  # Eq. 2
+_KNEE = 0.0031308  # linear light; the slope below is 23, not 772 as with a knee at the first of 255 steps
+_SRGB_KNEE = _KNEE ** (1 / GAMMA)
 _SMALLEST_COSINE = 1.0e-6  # keeps the logarithm in Eq. 5's power finite; 1e-6 to a power above 1 is black anyway
 
 
@@ -72,15 +74,14 @@ def specular_shading(
 def srgb_from_linear(linear: Tensor) -> Tensor:
     """Picture values in 0..1 from linear light: clamp, then the exponent 1/2.2 of Eq. 2.
 
-    Deviation: the exponent acts on shaded light instead of on the albedo (see `FaceModel.albedos`). Below
-    1/255 the curve is linear, because the slope of the power is infinite at zero.
+    Deviation: the exponent acts on shaded light instead of on the albedo (see `FaceModel.albedos`). Below sRGB's own
+    knee the curve is a straight line, because the slope of the power is infinite at zero.
     """
-    knee = (1.0 / 255.0) ** GAMMA
-    bright = linear.clamp(min=knee, max=1.0) ** (1 / GAMMA)
-    dark = linear.clamp(min=0.0) * (knee ** (1 / GAMMA) / knee)
-    return torch.where(linear > knee, bright, dark)
+    bright = linear.clamp(min=_KNEE, max=1.0) ** (1 / GAMMA)
+    return torch.where(linear > _KNEE, bright, linear.clamp(min=0.0) * (_SRGB_KNEE / _KNEE))
 
 
 def linear_from_srgb(srgb: Tensor) -> Tensor:
-    """Linear light from picture values in 0..1: the inverse of `srgb_from_linear` above its linear foot."""
-    return srgb.clamp(min=0.0, max=1.0) ** GAMMA
+    """Linear light from picture values in 0..1: the inverse of `srgb_from_linear`."""
+    bright = srgb.clamp(min=_SRGB_KNEE, max=1.0) ** GAMMA
+    return torch.where(srgb > _SRGB_KNEE, bright, srgb.clamp(min=0.0) * (_KNEE / _SRGB_KNEE))

@@ -1,4 +1,4 @@
-"""Names and numbers of the picture segments; the segmentation masks, the face model's regions and the labels share them."""
+"""Names and numbers of the picture segments, shared by masks, labels and the face model's regions."""
 
 SEGMENTS: tuple[str, ...] = (
     "background",

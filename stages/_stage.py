@@ -13,7 +13,7 @@ import typer
 PathFlag = Annotated[Path, typer.Option()]
 TextFlag = Annotated[str, typer.Option()]
 
-# Finished label shards by fingerprint; no output of DVC, saves time only, may be deleted (`pipelines.labelling.shard_map`).
+# Finished label shards by fingerprint (`pipelines.labelling.shard_map`): no output of DVC, saves time, may be deleted.
 MEMO = Path(".memo")
 
 _PR_SET_PDEATHSIG = 1

@@ -1,4 +1,4 @@
-"""The whole graph on the smoke profile, in a copy of this checkout: builds, does nothing the second time, passes the gate."""
+"""The whole graph on the smoke profile, in a copy of this checkout: builds, then does nothing, passes the gate."""
 
 import json
 import math

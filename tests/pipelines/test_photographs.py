@@ -29,7 +29,8 @@ def _picture(seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
 
 def _params(source: Path | str, **changes: Any) -> PhotographsParams:
     values: dict[str, Any] = {
-        "source": str(source), "extra": (), "people": 4 if source == "synthetic" else 1, "photographs_per_person": 2, "size": 128,
+        "source": str(source), "extra": (), "people": 4 if source == "synthetic" else 1,
+        "photographs_per_person": 2, "size": 128,
         "test_fraction": 0.25, "validation_fraction": 0.25, "maximum_megapixels": 1.0, "minimum_side": 64,
         "longest_side": 300, "glasses_fraction": 0.2, "hat_fraction": 0.2, "occluder_fraction": 0.2,
         "keys_per_shard": 3, "workers": 1, "seed": 1,
