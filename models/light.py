@@ -34,6 +34,20 @@ def sh_basis(normals: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 9"]:
     return torch.stack(functions, dim=-1)
 
 
+def rotated_sh(sh_coefficients: Float[Tensor, "B 9 3"], rotation: Float[Tensor, "B 3 3"]) -> Float[Tensor, "B 9 3"]:
+    """Harmonics of the same light after it was rotated: a surface rotated with it looks the same.
+
+    Three bands are closed under rotation, so nine samples in general position would do; these are well spread.
+    """
+    steps = torch.arange(32, dtype=rotation.dtype, device=rotation.device) + 0.5
+    z = 1 - steps / 16
+    azimuth = math.pi * (1 + math.sqrt(5)) * steps
+    ring = torch.sqrt(1 - z * z)
+    directions = torch.stack([ring * torch.cos(azimuth), ring * torch.sin(azimuth), z], dim=-1)
+    rotated_back = sh_basis(directions @ rotation) @ sh_coefficients  # the old light from where the new one comes
+    return torch.linalg.pinv(sh_basis(directions)) @ rotated_back
+
+
 def diffuse_shading(
     diffuse_albedo: Float[Tensor, "B V 3"],
     normals: Float[Tensor, "B V 3"],

@@ -21,7 +21,8 @@ from pipelines.shape_scoring import shape_scores
 from pipelines.table_files import write_table
 from pipelines.table_specs import table_specs
 from pipelines.tables import NO_PAPER, build_cells, metrics_tree, read_paper
-from pipelines.truth_scoring import by_skin_tone, truth_of_crops, truth_scores
+from pipelines.truth import rows_with_truth
+from pipelines.truth_scoring import by_skin_tone, truth_scores
 
 Scores = dict[str, pd.DataFrame]
 
@@ -72,7 +73,7 @@ def all_scores(inputs: EvaluationInputs) -> Scores:
     mouth = joined(
         mouth_scores(one, aflw2000, model=model, camera=inputs.camera, crop_size=inputs.crop_size) for one in compared
     )
-    truth = truth_of_crops(inputs.labels / "aligned", inputs.truth)
+    truth = rows_with_truth(inputs.labels / "aligned", inputs.truth, "test", "extra").set_index("key")
     tones = {sample.sample: sample.skin_tone_ita for sample in read_samples(aflw2000)}
     split = [
         by_skin_tone(colour, dict(truth["skin_tone_ita"]) if len(truth) else {}, prefix="colour"),

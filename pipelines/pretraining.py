@@ -1,14 +1,12 @@
 """The warm start: the regressor learns the coefficients of synthetic photographs, whose truth is known.
 
 Deviation: the paper says nothing about initialisation. Its 200 k iterations on a GPU make up for it; a laptop has some
-hundred.
-All variants share this start, so that their comparison stays fair, and every report names it.
+hundred. All variants share this start, so that their comparison stays fair, and every report names it.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -20,28 +18,18 @@ from tqdm import tqdm
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
 from models.coefficients import Coefficients
 from models.face_model import FaceModel
-from models.landmarks import LANDMARK_COUNT
 from models.networks.regressor import Regressor
-from pipelines.dataset import EndlessSampler, Pictures, crops, endless_batches, resized
+from pipelines.dataset import EndlessSampler, Pictures, endless_batches, resized
 from pipelines.face_model_file import load_face_model
 from pipelines.params import PretrainParams, RegressorParams
-from pipelines.photographs.splits import with_companions
 from pipelines.regression_network import build_regressor, save_regressor
-from pipelines.shards import read_rows
-
-_TRUTH = ("shape", "expression", "albedo", "euler_angles", "sh_coefficients", "light_position", "shininess")
+from pipelines.truth import rows_with_truth, true_coefficients, true_landmarks
 
 
 class Truth(NamedTuple):
-    """What is known of a synthetic photograph, in the frame of its crop."""
+    """What is known of a synthetic photograph, in the frame of its crop; translation and scale are not."""
 
-    shape: Float[Tensor, "B I"]
-    expression: Float[Tensor, "B E"]
-    albedo: Float[Tensor, "B A"]
-    euler_angles: Float[Tensor, "B 3"]
-    sh_coefficients: Float[Tensor, "B 27"]
-    light_position: Float[Tensor, "B 3"]
-    shininess: Float[Tensor, "B 1"]
+    coefficients: Coefficients
     landmarks: Float[Tensor, "B 68 2"]  # pixels of the crop
 
 
@@ -60,29 +48,21 @@ class SyntheticCrops(Dataset[tuple[Tensor, Truth]]):
     """Crops of synthetic photographs with their truth."""
 
     def __init__(self, aligned: Path, truth: Path) -> None:
-        rows = crops(aligned, *with_companions("train"))
-        rows = rows[rows["synthetic"]].merge(
-            read_rows(truth), left_on="photograph", right_on="key", suffixes=("", "_truth")
-        )
+        rows = rows_with_truth(aligned, truth, "train")
         if rows.empty:
             raise ValueError(
                 "pretrain: no synthetic photographs to learn from; set photographs.source: synthetic or"
                 " regressor.initialization: imagenet"
             )
         self.pictures = Pictures(aligned, rows["key"].tolist())
-        self.columns = {
-            name: np.stack([np.atleast_1d(value) for value in rows[name]]).astype(np.float32) for name in _TRUTH
-        }
-        self.landmarks = np.stack(
-            [_in_crop(p, m) for p, m in zip(rows["landmarks"], rows["crop_from_photograph"], strict=True)]
-        )
+        self.truth = Truth(true_coefficients(rows), true_landmarks(rows))
 
     def __len__(self) -> int:
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Truth]:
-        values = {name: torch.from_numpy(column[index]) for name, column in self.columns.items()}
-        return self.pictures[index], Truth(landmarks=torch.from_numpy(self.landmarks[index]), **values)
+        coefficients = Coefficients(*(group[index] for group in self.truth.coefficients))
+        return self.pictures[index], Truth(coefficients, self.truth.landmarks[index])
 
 
 def pretrain_regressor(
@@ -151,19 +131,20 @@ def truth_losses(
     model: FaceModel, camera: Camera, crop_size: int, predicted: Coefficients, known: Truth
 ) -> TruthLosses:
     """How far predictions are from the truth, term by term."""
+    true = known.coefficients
     vertices = model.vertices(predicted.shape, predicted.expression)
-    true_vertices = model.vertices(known.shape, known.expression)
+    true_vertices = model.vertices(true.shape, true.expression)
     posed = camera_from_model(vertices, predicted.euler_angles, predicted.translation, predicted.scale)
     points = pixel_from_clip(clip_from_camera(model.landmarks(posed), camera), (crop_size, crop_size))
-    albedo, true_albedo = (torch.cat(model.albedos(a), dim=-1) for a in (predicted.albedo, known.albedo))
-    light_direction = cosine_similarity(predicted.light_position, known.light_position, dim=-1)
+    albedo, true_albedo = (torch.cat(model.albedos(a), dim=-1) for a in (predicted.albedo, true.albedo))
+    light_direction = cosine_similarity(predicted.light_position, true.light_position, dim=-1)
     return TruthLosses(
         vertices=torch.linalg.vector_norm(vertices - true_vertices, dim=-1).mean() / 5,
         landmarks=torch.linalg.vector_norm(points - known.landmarks, dim=-1).mean() / 5,
-        pose=smooth_l1_loss(predicted.euler_angles[:, :2], known.euler_angles[:, :2], beta=0.05) / 0.2,
+        pose=smooth_l1_loss(predicted.euler_angles, true.euler_angles, beta=0.05) / 0.2,
         albedo=(albedo - true_albedo).abs().mean() / 0.05,
-        light=smooth_l1_loss(predicted.sh_coefficients.flatten(1), known.sh_coefficients, beta=0.1) / 0.2,
-        highlight=(1 - light_direction).mean() + (torch.log(predicted.shininess / known.shininess)).abs().mean() / 2,
+        light=smooth_l1_loss(predicted.sh_coefficients, true.sh_coefficients, beta=0.1) / 0.2,
+        highlight=(1 - light_direction).mean() + (torch.log(predicted.shininess / true.shininess)).abs().mean() / 2,
     )
 
 
@@ -171,9 +152,3 @@ def _jittered(pictures: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B 3 S S"]:
     """Small changes of contrast, and noise, as of real cameras; brightness stays, because it tells the light."""
     contrast = 1 + 0.1 * (torch.rand(len(pictures), 1, 1, 1) - 0.5)
     return ((pictures - 0.5) * contrast + 0.5 + 0.02 * torch.randn_like(pictures)).clamp(0, 1)
-
-
-def _in_crop(points: np.ndarray, crop_from_photograph: np.ndarray) -> np.ndarray:
-    matrix = np.asarray(crop_from_photograph, np.float64).reshape(2, 3)
-    photograph_points = np.asarray(points, np.float64).reshape(LANDMARK_COUNT, 2)
-    return (photograph_points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)

@@ -16,9 +16,10 @@ from models.segments import FACE_SEGMENTS, SEGMENT_INDEX, SEGMENTS
 from pipelines.dataset import landmarks_by_key
 from pipelines.labelling.mouth import mouth_opening
 from pipelines.labelling.skin_mixture import SKIN_SEGMENTS
-from pipelines.labelling.truth import rows_with_truth, true_landmarks, true_segments
+from pipelines.labelling.truth import true_landmarks, true_segments
 from pipelines.params import MouthParams
 from pipelines.shards import ShardReader, decode, read_rows
+from pipelines.truth import rows_with_truth
 
 Errors = dict[str, list[float]]
 TONES = ("dark", "middle", "light")  # thirds of the measured people, by ITA

@@ -9,14 +9,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.mixture import GaussianMixture as Estimator
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from models.mixture import GaussianMixture, ycbcr_from_rgb
 from models.segments import SEGMENT_INDEX
 from pipelines.dataset import crops
-from pipelines.labelling.truth import evenly_spread, rows_with_truth, true_segments
+from pipelines.labelling.truth import evenly_spread, true_segments
 from pipelines.params import FitSkinParams
 from pipelines.shards import ShardReader, decode
+from pipelines.truth import rows_with_truth
 
 SKIN_SEGMENTS = ("skin", "nose")
 SAMPLED_CROPS = 400

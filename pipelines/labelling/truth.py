@@ -10,19 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.landmarks import LANDMARK_COUNT
-from pipelines.dataset import Pictures, crops
+from pipelines.dataset import Pictures
 from pipelines.labelling.warping import warp_points, warp_segments
-from pipelines.photographs.splits import with_companions
-from pipelines.shards import ShardReader, decode, read_rows
-
-
-def rows_with_truth(aligned: Path, truth: Path, *splits: str) -> pd.DataFrame:
-    """Rows of the kept synthetic crops of these splits, companions included, with the columns of their truth."""
-    rows = crops(aligned, *with_companions(*splits))
-    known = read_rows(truth)
-    if known.empty:
-        return rows.iloc[:0]
-    return rows.merge(known.rename(columns={"key": "photograph"}), on="photograph", validate="many_to_one")
+from pipelines.shards import ShardReader, decode
+from pipelines.truth import rows_with_truth
 
 
 def training_rows(aligned: Path, truth: Path, stage: str) -> pd.DataFrame:

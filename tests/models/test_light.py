@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.light import diffuse_shading, linear_from_srgb, sh_basis, specular_shading, srgb_from_linear
+from models.camera import rotation_from_euler
+from models.light import diffuse_shading, linear_from_srgb, rotated_sh, sh_basis, specular_shading, srgb_from_linear
 
 CAMERA_POSITION = (0.0, 0.0, 1000.0)
 TOWARDS_CAMERA = (0.0, 0.0, 1.0)
@@ -162,3 +163,12 @@ def test_srgb_has_a_finite_slope_at_black_and_no_jump_at_the_knee() -> None:
 def test_srgb_has_a_gradient() -> None:
     linear = torch.tensor([-0.5, 1e-7, 0.2, 0.9, 1.5], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(srgb_from_linear, [linear], eps=1e-9, atol=1e-4)
+
+
+def test_rotated_light_lights_a_rotated_surface_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+    light = torch.randn(4, 9, 3, generator=generator, dtype=torch.float64)
+    normals = torch.nn.functional.normalize(torch.randn(4, 50, 3, generator=generator, dtype=torch.float64), dim=-1)
+    rotation = rotation_from_euler(torch.randn(4, 3, generator=generator, dtype=torch.float64))
+    turned = sh_basis(normals @ rotation.transpose(1, 2)) @ rotated_sh(light, rotation)
+    torch.testing.assert_close(turned, sh_basis(normals) @ light)

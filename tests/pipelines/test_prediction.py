@@ -22,7 +22,8 @@ from pipelines.prediction import predict_method
 from pipelines.regression_network import save_regressor
 from pipelines.scoring import MethodPredictions, pixel_error_scores
 from pipelines.shards import ShardReader, ShardWriter, encode_png, read_rows, write_rows
-from pipelines.truth_scoring import by_skin_tone, true_coefficients, truth_of_crops
+from pipelines.truth import rows_with_truth, true_coefficients
+from pipelines.truth_scoring import by_skin_tone
 from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
 
 METHODS = ("full", "no_lmk", "mean_face")
@@ -228,8 +229,8 @@ def test_truth_turns_with_the_crop(tree: Path, tmp_path: Path) -> None:
     rows = read_rows(tree / "labels/aligned")
     quarter = [0.0, -1.0, 60.0, 1.0, 0.0, 0.0]  # x to y: clockwise in a picture, a roll of -90° seen with y up
     write_rows(tmp_path, rows.assign(crop_from_photograph=[quarter] * len(rows)))
-    straight = true_coefficients(truth_of_crops(tree / "labels/aligned", tree / "truth"))
-    turned = true_coefficients(truth_of_crops(tmp_path, tree / "truth"))
+    straight = true_coefficients(rows_with_truth(tree / "labels/aligned", tree / "truth", "test"))
+    turned = true_coefficients(rows_with_truth(tmp_path, tree / "truth", "test"))
     torch.testing.assert_close(turned.euler_angles[:, 2], straight.euler_angles[:, 2] - math.pi / 2)
     torch.testing.assert_close(turned.light_position[:, 0], straight.light_position[:, 1])
     torch.testing.assert_close(turned.light_position[:, 1], -straight.light_position[:, 0], atol=1e-3, rtol=0)
