@@ -8,6 +8,7 @@ def report(
     *,
     reports: PathFlag,
     label_quality: PathFlag,
+    label_sheet: PathFlag,
     face_model: PathFlag,
     labels: PathFlag,
     predictions: PathFlag,
@@ -18,7 +19,7 @@ def report(
     from pipelines.reporting.page import PageInputs, write_page
 
     write_page(
-        PageInputs(reports, label_quality, face_model, labels, predictions),
+        PageInputs(reports, label_quality, label_sheet, face_model, labels, predictions),
         output,
         profile=profile,
         camera=params.camera,

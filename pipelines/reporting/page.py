@@ -22,6 +22,7 @@ from pipelines.reporting.predictions import is_finite
 from pipelines.reporting.sheet import save_sheet
 from pipelines.shards import read_rows
 
+LABEL_SHEET = "labels.png"
 _TEMPLATE = "page.html.jinja"
 _MOST_FACES = 12  # each has a viewer of more than a megabyte
 
@@ -31,6 +32,7 @@ class PageInputs(NamedTuple):
 
     reports: Path  # tables, figures and the regression check
     label_quality: Path
+    label_sheet: Path
     face_model: Path
     labels: Path
     predictions: Path
@@ -60,12 +62,14 @@ def write_page(
     material = Material(inputs.labels, inputs.predictions, variants)
     for caption in (*PAPER_FIGURES, *CURVES, FACE_MODEL):
         _copy(inputs.reports / "figures" / caption.file, output / "figures" / caption.file)
+    _copy(inputs.label_sheet, output / "figures" / LABEL_SHEET)
     page = _template().render(
         profile=profile,
         facts=_facts(inputs, benchmarks, artist),
         tables=[Markup(html_of(path.read_text())) for path in _tables(inputs.reports / "tables")],
         check=Markup(html_of(_without_heading(_required(inputs.reports / "check.md").read_text()))),
         quality=_quality(inputs.label_quality),
+        label_sheet=LABEL_SHEET,
         faces=_faces(artist, material, output),
         face_columns=GALLERY_COLUMNS,
         paper_figures=PAPER_FIGURES,
@@ -104,7 +108,9 @@ def _source(value: str) -> str:
 
 
 def _tables(folder: Path) -> list[Path]:
-    found = sorted(folder.glob("*.md"))
+    found = sorted(
+        folder.glob("*.md"), key=lambda path: (not path.name.startswith("table"), path.name)
+    )  # paper's first
     if not found:
         raise FileNotFoundError(f"{folder}: no tables; run the stage evaluate first")
     return found

@@ -27,7 +27,12 @@ PIXEL = b"\x89PNG\r\n\x1a\n"  # the page copies figures, it does not read them
 def inputs_of(root: Path) -> PageInputs:
     data, reports = root / "data", root / "reports"
     return PageInputs(
-        reports, reports / "label_quality.json", data / "face_model.h5", data / "labels", data / "predictions"
+        reports=reports,
+        label_quality=reports / "label_quality.json",
+        label_sheet=reports / "label_sheet.png",
+        face_model=data / "face_model.h5",
+        labels=data / "labels",
+        predictions=data / "predictions",
     )
 
 
@@ -50,6 +55,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tree")
     write_tiny_tree(root, toy_face_arrays())
     (root / "reports/figures").mkdir()
+    (root / "reports/label_sheet.png").write_bytes(PIXEL)
     for caption in (*PAPER_FIGURES, *CURVES, FACE_MODEL):
         (root / "reports/figures" / caption.file).write_bytes(PIXEL)
     return root
@@ -131,7 +137,9 @@ def test_a_diverged_full_model_still_gives_a_page(tmp_path: Path) -> None:
     assert "there is no mesh" in text and "<iframe" not in text
 
 
-@pytest.mark.parametrize("missing", ["check.md", "label_quality.json", "figures/face_model.png", "tables"])
+@pytest.mark.parametrize(
+    "missing", ["check.md", "label_quality.json", "label_sheet.png", "figures/face_model.png", "tables"]
+)
 def test_a_missing_report_is_named(root: Path, missing: str) -> None:
     path = root / "reports" / missing
     hidden = path.with_name("hidden")
