@@ -193,6 +193,7 @@ class _Tree:
             "Table 1: colour error on the synthetic test photographs.\n\n| row | error |\n|---|---|\n| full | 0.041 |\n"
         )
         (self.reports / "metrics.json").write_text('{"table1": {"full": {"mean": 0.041, "n": 12}}}\n')
+        (self.reports / "label_sheet.png").write_bytes(b"\x89PNG\r\n\x1a\n")  # the page copies it, nobody reads it
         (self.reports / "label_quality.json").write_text('{"segments": {"face_iou": 0.951}, "align": {"kept": 3}}\n')
         (self.reports / "check.md").write_text(
             "# Regression check, profile smoke\n\n**FAILED**: 1 worse, 3 same.\n\n"

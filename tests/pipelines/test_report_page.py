@@ -55,7 +55,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tree")
     write_tiny_tree(root, toy_face_arrays())
     (root / "reports/figures").mkdir()
-    (root / "reports/label_sheet.png").write_bytes(PIXEL)
     for caption in (*PAPER_FIGURES, *CURVES, FACE_MODEL):
         (root / "reports/figures" / caption.file).write_bytes(PIXEL)
     return root
