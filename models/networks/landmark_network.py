@@ -25,7 +25,12 @@ class LandmarkGuess(NamedTuple):
 
 
 class LandmarkNetwork(nn.Module):
-    """Crops (B, 3, H, W), sRGB in 0..1 → logits of 68 heatmaps; the encoder is one of torchvision's ResNets."""
+    """Crops (B, 3, H, W), sRGB in 0..1 → logits of 68 heatmaps; the encoder is one of torchvision's ResNets.
+
+    The prior says where each landmark lies in aligned crops; what the network learns is added to its logarithm.
+    """
+
+    prior: Tensor  # (68, S, S), logarithms up to a constant
 
     def __init__(self, encoder: str, input_size: int) -> None:
         super().__init__()
@@ -39,6 +44,14 @@ class LandmarkNetwork(nn.Module):
         self.lateral = nn.ModuleList([nn.Conv2d(width >> shift, DECODER_CHANNELS, 1) for shift in (3, 2, 1, 0)])
         self.merge = nn.ModuleList([_convolution(DECODER_CHANNELS) for _ in range(3)])
         self.head = nn.Conv2d(DECODER_CHANNELS, LANDMARK_COUNT, 1)
+        self.register_buffer("prior", torch.zeros(LANDMARK_COUNT, input_size // STRIDE, input_size // STRIDE))
+
+    def set_prior(self, points: Float[Tensor, "N 68 2"]) -> None:
+        """Take the prior from landmarks of many crops: a round Gaussian for each; points in cells."""
+        size = self.prior.shape[-1]
+        variance = points.var(dim=0).mean(dim=-1) + TARGET_SPREAD**2
+        offset = points.mean(dim=0)[:, None] - _cell_centres(size, size, points)  # (68, S·S, 2)
+        self.prior.copy_((-offset.square().sum(dim=-1) / (2 * variance[:, None])).unflatten(-1, (size, size)))
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 68 S S"]:
         """Logits of the heatmaps, a quarter of the input size."""
@@ -51,7 +64,7 @@ class LandmarkNetwork(nn.Module):
         merged = pyramid.pop()
         for merge, finer in zip(self.merge, reversed(pyramid), strict=True):
             merged = merge(finer + interpolate(merged, scale_factor=2.0))
-        logits: Tensor = self.head(merged)
+        logits: Tensor = self.head(merged) + self.prior
         return logits
 
     def locate(self, image: Float[Tensor, "B 3 H W"]) -> LandmarkGuess:

@@ -10,7 +10,12 @@ from models.segments import SEGMENTS
 
 
 class Segmenter(nn.Module):
-    """U-Net of segmentation-models-pytorch: crops (B, 3, H, W), sRGB in 0..1 → class logits at `input_size`."""
+    """U-Net of segmentation-models-pytorch: crops (B, 3, H, W), sRGB in 0..1 → class logits at `input_size`.
+
+    The prior says how often each class lies where in aligned crops; what the U-Net learns is added to its logarithm.
+    """
+
+    prior: Tensor  # (10, S, S), logarithms
 
     def __init__(self, encoder: str, input_size: int) -> None:
         super().__init__()
@@ -18,12 +23,18 @@ class Segmenter(nn.Module):
             raise ValueError(f"expected an input size that is a multiple of 32 (five halvings), got {input_size}")
         self.input_size = input_size
         self.network = smp.Unet(encoder, encoder_weights=None, classes=len(SEGMENTS))
+        self.register_buffer("prior", torch.zeros(len(SEGMENTS), input_size, input_size))
+
+    def set_prior(self, pixel_counts: Float[Tensor, "10 S S"]) -> None:
+        """Take the prior from how many crops show each class at each pixel; a class never seen counts as one crop's."""
+        counts = pixel_counts + 1
+        self.prior.copy_((counts / counts.sum(dim=0)).log())
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 10 S S"]:
         """Logits of the classes of `models.segments`."""
         size = (self.input_size, self.input_size)
         resized = image if image.shape[-2:] == size else interpolate(image, size, mode="bilinear", antialias=True)
-        logits: Tensor = self.network(4 * resized - 2)
+        logits: Tensor = self.network(4 * resized - 2) + self.prior
         return logits
 
     def segments(self, image: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B H W"]:

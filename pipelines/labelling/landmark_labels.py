@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models import augmentation
+from models.augmentation import Movements, move_landmarks, random_movements
 from models.networks import landmark_network
 from models.networks.landmark_network import STRIDE, LandmarkGuess, LandmarkNetwork, heatmap_loss
 from pipelines.dataset import resized
@@ -35,8 +36,9 @@ def train_landmarks(aligned: Path, truth: Path, output: Path, *, params: Network
         return heatmap_loss(network(image), landmarks / STRIDE)
 
     torch.manual_seed(params.seed)
-    network = LandmarkNetwork(params.encoder, params.input_size)
     dataset = LandmarkedCrops(aligned, rows)
+    network = LandmarkNetwork(params.encoder, params.input_size)
+    network.set_prior(_moved_landmarks(dataset, params) / STRIDE)
     history = train_network(network, dataset, loss_of=loss_of, params=params, stage="train_landmarks")
     description = {
         "architecture": "resnet-heatmaps",
@@ -91,11 +93,20 @@ def _labels(keys: Sequence[str], guess: LandmarkGuess, network: str) -> Iterator
 def _augmented(image: Tensor, landmarks: Tensor, *, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A batch moved, recoloured and partly covered; landmarks in pixels of `size`."""
     device = best_device()
-    movements = augmentation.random_movements(
-        len(image), generator, rotation_degrees=ROTATION_DEGREES, log_scale=LOG_SCALE, shift=SHIFT
-    )
+    movements = _movements(len(image), generator)
     pictures = augmentation.move_pictures(resized(image.to(device), size), movements, mode="bilinear")
     covered = augmentation.random_occlusions(len(image), size, generator)
     pictures = augmentation.cover(augmentation.change_colours(pictures, generator), covered, generator)
-    points = augmentation.move_landmarks(landmarks.to(device) * size / image.shape[-1], movements, size)
+    points = move_landmarks(landmarks.to(device) * size / image.shape[-1], movements, size)
     return pictures.contiguous(memory_format=torch.channels_last), points
+
+
+def _movements(count: int, generator: torch.Generator) -> Movements:
+    return random_movements(count, generator, rotation_degrees=ROTATION_DEGREES, log_scale=LOG_SCALE, shift=SHIFT)
+
+
+def _moved_landmarks(dataset: LandmarkedCrops, params: NetworkTrainingParams) -> Tensor:
+    """Landmarks (N, 68, 2) of all crops, moved as training moves them; pixels of the input."""
+    landmarks = torch.stack(dataset.landmarks) * params.input_size / dataset.pictures[0].shape[-1]
+    movements = _movements(len(landmarks), torch.Generator().manual_seed(params.seed))
+    return move_landmarks(landmarks, movements, params.input_size)

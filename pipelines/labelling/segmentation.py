@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models import augmentation
+from models.augmentation import Movements, move_pictures, random_movements
 from models.networks import segmenter
 from models.networks.segmenter import Segmenter, class_weights, weighted_cross_entropy
 from models.segments import SEGMENT_INDEX, SEGMENTS
@@ -33,8 +33,8 @@ def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: Network
     """Train the segmentation network on the synthetic training crops."""
     rows = training_rows(aligned, truth, "train_segmenter")
     dataset = SegmentedCrops(aligned, truth, rows, params.input_size)
-    counts = _pixel_counts(dataset)
-    weights = class_weights(counts).to(best_device())
+    counts = _pixel_counts(dataset, torch.Generator().manual_seed(params.seed))
+    weights = class_weights(counts.sum(dim=(1, 2))).to(best_device())
 
     def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         image, segments = _augmented(*batch, size=params.input_size, generator=generator)
@@ -42,6 +42,7 @@ def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: Network
 
     torch.manual_seed(params.seed)
     network = Segmenter(params.encoder, params.input_size)
+    network.set_prior(counts)
     history = train_network(network, dataset, loss_of=loss_of, params=params, stage="train_segmenter")
     description = {
         "architecture": "unet",
@@ -90,19 +91,22 @@ def label_segments(aligned: Path, weights: Path, output: Path, *, params: Segmen
 def _augmented(image: Tensor, segments: Tensor, *, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """A batch moved, recoloured and partly covered; what is covered is background."""
     device = best_device()
-    movements = augmentation.random_movements(
-        len(image), generator, rotation_degrees=ROTATION_DEGREES, log_scale=LOG_SCALE, shift=SHIFT
-    )
-    pictures = augmentation.move_pictures(resized(image.to(device), size), movements, mode="bilinear")
-    masks = augmentation.move_pictures(segments.to(device)[:, None].float(), movements, mode="nearest")
+    movements = _movements(len(image), generator)
+    pictures = move_pictures(resized(image.to(device), size), movements, mode="bilinear")
+    masks = move_pictures(segments.to(device)[:, None].float(), movements, mode="nearest")
     covered = augmentation.random_occlusions(len(image), size, generator).to(device)
     pictures = augmentation.cover(augmentation.change_colours(pictures, generator), covered, generator)
     masks = masks.masked_fill(covered, SEGMENT_INDEX["background"])
     return pictures.contiguous(memory_format=torch.channels_last), masks[:, 0].long()
 
 
-def _pixel_counts(dataset: SegmentedCrops) -> Tensor:
-    counts = np.zeros(len(SEGMENTS))
-    for index in evenly_spread(len(dataset), COUNTED_CROPS):
-        counts += np.bincount(dataset[index][1].numpy().ravel(), minlength=len(SEGMENTS))
-    return torch.from_numpy(counts).float()
+def _movements(count: int, generator: torch.Generator) -> Movements:
+    return random_movements(count, generator, rotation_degrees=ROTATION_DEGREES, log_scale=LOG_SCALE, shift=SHIFT)
+
+
+def _pixel_counts(dataset: SegmentedCrops, generator: torch.Generator) -> Tensor:
+    """How many of some moved crops show each class (10, S, S) at each pixel."""
+    chosen = evenly_spread(len(dataset), COUNTED_CROPS)
+    masks = torch.stack([dataset[index][1] for index in chosen]).float()[:, None]
+    moved = move_pictures(masks, _movements(len(masks), generator), mode="nearest")[:, 0]
+    return torch.stack([(moved == number).sum(dim=0) for number in range(len(SEGMENTS))]).float()

@@ -90,3 +90,48 @@ def test_flat_heatmaps_are_not_trusted() -> None:
 def test_landmark_network_has_a_heatmap_of_a_quarter_of_its_input() -> None:
     with torch.inference_mode():
         assert LandmarkNetwork("resnet18", 64).eval()(torch.rand(2, 3, 48, 48)).shape == (2, 68, 16, 16)
+
+
+def test_landmark_prior_is_a_gaussian_as_wide_as_the_landmarks_scatter() -> None:
+    network = LandmarkNetwork("resnet18", 64)
+    points = torch.tensor([4.5, 9.5]) + torch.tensor([[-2.0, 0], [2, 0], [0, -2], [0, 2]])[:, None].expand(4, 68, 2)
+    network.set_prior(points)
+    assert network.prior[7].flatten().argmax() == 9 * 16 + 4
+    spread = 4 * 4 / 3 / 2 + 1  # variance per axis, and the cell's own
+    assert (network.prior[7, 9, 4] - network.prior[7, 9, 7]).item() == pytest.approx(9 / (2 * spread))
+
+
+def test_segment_prior_is_the_frequency_of_each_class_at_each_pixel() -> None:
+    network = Segmenter("resnet18", 32)
+    counts = torch.zeros(10, 32, 32)
+    counts[1], counts[7] = 60, 30
+    network.set_prior(counts)
+    assert network.prior.exp().sum(dim=0).allclose(torch.ones(32, 32))
+    assert network.prior[:, 5, 5].exp()[[0, 1, 7]].tolist() == pytest.approx([0.01, 0.61, 0.31])
+
+
+def test_priors_are_part_of_the_network_and_reach_its_answer() -> None:
+    network = Segmenter("resnet18", 32).eval()
+    image = torch.rand(1, 3, 32, 32)
+    counts = torch.zeros(10, 32, 32)
+    counts[3] = 1e9
+    network.set_prior(counts)
+    with torch.inference_mode():
+        assert (network.segments(image) == 3).all()
+    assert "prior" in network.state_dict()
+
+
+def test_landmark_network_can_learn_one_picture() -> None:
+    generator = torch.Generator().manual_seed(0)
+    image, points = torch.rand(2, 3, 64, 64, generator=generator), 16 * torch.rand(2, 68, 2, generator=generator)
+    torch.manual_seed(0)
+    network = LandmarkNetwork("resnet18", 64)
+    optimizer = torch.optim.Adam(network.parameters(), lr=3.0e-3)
+    losses = []
+    for _ in range(25):
+        loss = heatmap_loss(network(image), points)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.6 * losses[0]

