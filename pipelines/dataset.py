@@ -120,18 +120,19 @@ def prepare(batch: Batch, size: int) -> Prepared:
     face = torch.isin(batch.segments.long(), face_numbers).float()
     return Prepared(
         image=resized(batch.image, size),
-        face=(_shrunk(face, size) > 0.5).float(),
-        skin=_shrunk(batch.skin.float() / 255, size),
-        mouth=_shrunk(batch.mouth.float() / 255, size),
+        face=(shrunk(face, size) > 0.5).float(),
+        skin=shrunk(batch.skin.float() / 255, size),
+        mouth=shrunk(batch.mouth.float() / 255, size),
     )
 
 
 def resized(image: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S S"]:
     """Crops as sRGB in 0..1 at `size` × `size` pixels."""
-    return _shrunk(image.float() / 255, size)
+    return shrunk(image.float() / 255, size)
 
 
-def _shrunk(picture: Tensor, size: int) -> Tensor:
+def shrunk(picture: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C S S"]:
+    """Pictures or masks at `size` × `size` pixels, each the mean of what it covers."""
     if picture.shape[-1] == size:
         return picture
     return interpolate(picture, (size, size), mode="bilinear", antialias=True)

@@ -21,7 +21,7 @@ from pipelines.shape_scoring import shape_scores
 from pipelines.table_files import write_table
 from pipelines.table_specs import table_specs
 from pipelines.tables import NO_PAPER, build_cells, metrics_tree, read_paper
-from pipelines.truth import rows_with_truth
+from pipelines.truth_rows import rows_with_truth
 from pipelines.truth_scoring import by_skin_tone, truth_scores
 
 Scores = dict[str, pd.DataFrame]

@@ -150,6 +150,9 @@ class PretrainParams(Section):
     iterations: Count
     batch_size: Count
     learning_rate: Positive
+    landmark_weight: Positive
+    shift: Fraction
+    log_scale: Fraction
     seed: int
 
 
@@ -164,6 +167,7 @@ class TrainParams(Section):
     mouth_start_iteration: CountOrNone
     batch_size: Count
     learning_rate: Positive
+    schedule: Literal["constant", "cosine"]
     log_every: Count
     sheet_every: Count
     divergence_factor: Annotated[float, Field(gt=1)]

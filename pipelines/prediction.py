@@ -20,6 +20,7 @@ from models.pose_fit import fitted_pose
 from pipelines.benchmarks.common import BENCHMARKS, Sample, read_samples
 from pipelines.coefficients_file import coefficient_rows, coefficients_from_rows, write_coefficients
 from pipelines.dataset import Pictures, crops, landmarks_by_key, resized
+from pipelines.device import best_device
 from pipelines.face_model_file import load_face_model
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE
 from pipelines.params import PredictParams
@@ -103,7 +104,7 @@ def _predicted(crop_set: CropSet, predictor: Predictor, batch_size: int, method:
 
 def regressor_predictor(weights: Path, model: FaceModel) -> Predictor:
     """Coefficients by a trained regressor; NaN when its training diverged."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = best_device()
     network = load_regressor(weights, model).to(device)
     description = read_description(weights)
 

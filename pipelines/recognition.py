@@ -1,4 +1,4 @@
-"""The face recogniser, trained here or facenet-pytorch's: its weights, its features, and how well it verifies."""
+"""Makes the face recogniser, trained here or facenet-pytorch's: its weights, its features, how well it verifies."""
 
 import json
 from pathlib import Path
@@ -15,11 +15,12 @@ from tqdm import tqdm
 
 from models.networks.recognizer import Recognizer, triplet_loss
 from pipelines.dataset import Pictures, crops
+from pipelines.device import best_device
 from pipelines.params import RecognizerParams
 from pipelines.photographs.splits import with_companions
-from pipelines.weights import load_weights, read_description, save_weights
+from pipelines.recognizer_file import FEATURES
+from pipelines.weights import save_weights
 
-FEATURES = "features.parquet"
 VERIFICATION = "verification.json"
 _VGGFACE2 = "20180402-114759-vggface2.pt"
 _ADDRESS = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/" + _VGGFACE2
@@ -53,20 +54,6 @@ def make_recognizer(aligned: Path, output: Path, params: RecognizerParams) -> No
     (output / VERIFICATION).write_text(json.dumps(result, indent=1) + "\n")
 
 
-def load_recognizer(folder: Path) -> Recognizer:
-    """The recogniser in `folder`, in evaluation mode."""
-    description = read_description(folder)
-    network = Recognizer(*(description[name] for name in ("architecture", "embedding_size", "input_size")))
-    load_weights(folder, network)
-    return network.eval()
-
-
-def load_features(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """The recogniser's features of every crop, computed once when it was made."""
-    rows = pd.read_parquet(folder / FEATURES)
-    return {key: np.array(f, np.float32) for key, f in zip(rows["key"], rows["features"], strict=True)}
-
-
 def verification(features: NDArray[np.float32], identities: NDArray[np.object_]) -> dict[str, float]:
     """Are two photographs of one person? Accuracy at the best threshold and area under the ROC curve, over all pairs.
 
@@ -92,13 +79,13 @@ def _train(aligned: Path, params: RecognizerParams) -> tuple[Recognizer, pd.Data
             " per person, or place facenet-pytorch's weights in the cache (train_recognizer.weights: vggface2)"
         )
     network = Recognizer(params.architecture, params.embedding_size, params.input_size)
-    network.to(memory_format=torch.channels_last)
+    network.to(best_device()).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
     generator = np.random.default_rng(params.seed)
     history = []
     for step in (progress := tqdm(range(params.iterations), "train recognizer")):
         pictures, identities = _balanced_batch(aligned, people, params, generator)
-        loss = triplet_loss(network(pictures), identities, params.margin)
+        loss = triplet_loss(network(pictures), identities.to(best_device()), params.margin)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -120,8 +107,8 @@ def _balanced_batch(
         keys += [photographs[index] for index in generator.choice(len(photographs), size=size, replace=False)]
         identities += [int(person)] * size
     dataset = Pictures(aligned, keys)
-    pictures = torch.stack([dataset[index] for index in range(len(dataset))]).float() / 255
-    mirrored = torch.from_numpy(generator.random(len(pictures)) < 0.5)
+    pictures = torch.stack([dataset[index] for index in range(len(dataset))]).to(best_device()).float() / 255
+    mirrored = torch.from_numpy(generator.random(len(pictures)) < 0.5).to(best_device())
     pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures)
     return pictures.contiguous(memory_format=torch.channels_last), torch.tensor(identities)
 
@@ -129,7 +116,8 @@ def _balanced_batch(
 @torch.inference_mode()
 def _features(network: Recognizer, aligned: Path, keys: list[str]) -> NDArray[np.float32]:
     loader = DataLoader(Pictures(aligned, keys), batch_size=64)
-    parts = [network(pictures.float() / 255) for pictures in tqdm(loader, "features")]
+    network.to(best_device())
+    parts = [network(pictures.to(best_device()).float() / 255).cpu() for pictures in tqdm(loader, "features")]
     return torch.cat(parts).numpy()
 
 

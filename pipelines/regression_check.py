@@ -22,6 +22,7 @@ from pipelines.reference import (
 )
 
 _SUSPICIOUS = 3.0  # an improvement of so many tolerances is usually a leak
+_COUNT_TOLERANCE = 0.05  # of the samples, at least one: another processor may round MTCNN to one face more or less
 
 
 class Status(StrEnum):
@@ -123,7 +124,7 @@ def _verdict(key: str, old: ReferenceMetric, new: Metric | None) -> Verdict:
 
 
 def _status(old: ReferenceMetric, new: Metric) -> tuple[Status, str]:
-    if old.n != new.n:
+    if not _same_samples(old.n, new.n):
         return Status.NOT_COMPARABLE, f"{new.n} samples instead of {old.n}"
     if math.isnan(new.value):
         return (Status.SAME, "NaN is expected") if math.isnan(old.value) else (Status.UNEXPECTED_NAN, "")
@@ -136,6 +137,13 @@ def _status(old: ReferenceMetric, new: Metric) -> tuple[Status, str]:
     if loss < -_SUSPICIOUS * old.tolerance:
         return Status.SUSPICIOUS, "usually a leak; accept it when it is understood"
     return (Status.BETTER, "") if loss < -old.tolerance else (Status.SAME, "")
+
+
+def _same_samples(old: int | None, new: int | None) -> bool:
+    """Whether two metrics rest on about the same samples; a metric without samples has None."""
+    if old is None or new is None:
+        return old == new
+    return abs(new - old) <= max(1, _COUNT_TOLERANCE * old)
 
 
 def _row(verdict: Verdict) -> str:

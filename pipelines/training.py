@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler
 from tqdm import tqdm
 
 from models.camera import Camera
@@ -30,7 +31,7 @@ from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, Prepared, cr
 from pipelines.face_model_file import load_face_model
 from pipelines.params import RegressorParams, TrainParams, Variant
 from pipelines.pictures import side_by_side, write_png
-from pipelines.recognition import load_features, load_recognizer
+from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.regression_network import build_regressor, save_regressor
 from pipelines.tracking import LiveRun
 
@@ -104,6 +105,13 @@ def variant_weights(params: TrainParams, variant: Variant) -> dict[str, float]:
     return weights
 
 
+def learning_rate_schedule(optimizer: torch.optim.Optimizer, params: TrainParams) -> LRScheduler:
+    """How the learning rate changes from iteration to iteration: not at all, or as half a cosine down to zero."""
+    if params.schedule == "constant":
+        return ConstantLR(optimizer, factor=1.0)
+    return CosineAnnealingLR(optimizer, T_max=params.iterations)
+
+
 def train_regressor(
     variant: Variant,
     inputs: TrainingInputs,
@@ -128,6 +136,7 @@ def train_regressor(
     network = build_regressor(regressor, model, inputs.pretrained)
     network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
+    schedule = learning_rate_schedule(optimizer, params)
     wrapped, optimizer = fabric.setup(network, optimizer)
     batches = iter(fabric.setup_dataloaders(_loader(inputs, params, fabric), use_distributed_sampler=False))
     with LiveRun(
@@ -137,7 +146,14 @@ def train_regressor(
         enabled=params.live_tracking and fabric.is_global_zero,
     ) as live:
         loop = _Loop(
-            fabric, wrapped, optimizer, objective.to(fabric.device), regressor.input_size, live, output / "sheets"
+            fabric,
+            wrapped,
+            optimizer,
+            schedule,
+            objective.to(fabric.device),
+            regressor.input_size,
+            live,
+            output / "sheets",
         )
         history, diverged = loop.run(batches, f"train {variant}")
         if fabric.is_global_zero:
@@ -161,12 +177,14 @@ class _Loop:
         fabric: lf.Fabric,
         network: Callable[[Tensor], Coefficients],
         optimizer: torch.optim.Optimizer,
+        schedule: LRScheduler,
         objective: Objective,
         input_size: int,
         live: LiveRun,
         sheets: Path,
     ) -> None:
         self.fabric, self.network, self.optimizer, self.objective = fabric, network, optimizer, objective
+        self.schedule = schedule
         self.input_size, self.live, self.sheets = input_size, live, sheets
         self.params = objective.params
         self.rows: list[dict[str, float]] = []
@@ -198,6 +216,7 @@ class _Loop:
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(total)
         self.optimizer.step()
+        self.schedule.step()
         return losses, total, rendering
 
     def _weights_at(self, iteration: int) -> dict[str, float]:

@@ -1,7 +1,5 @@
 """The truth of synthetic photographs in the frame of their crops."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import torch
@@ -13,18 +11,6 @@ from models.coefficients import Coefficients
 from models.landmarks import LANDMARK_COUNT
 from models.light import rotated_sh
 from pipelines.coefficients_file import group_from_rows
-from pipelines.dataset import crops
-from pipelines.photographs.splits import with_companions
-from pipelines.shards import read_rows
-
-
-def rows_with_truth(aligned: Path, truth: Path, *splits: str) -> pd.DataFrame:
-    """Rows of the kept synthetic crops of these splits, companions included, with the columns of their truth."""
-    rows = crops(aligned, *with_companions(*splits))
-    known = read_rows(truth)
-    if known.empty:
-        return rows.iloc[:0]
-    return rows.merge(known.rename(columns={"key": "photograph"}), on="photograph", validate="many_to_one")
 
 
 def true_coefficients(rows: pd.DataFrame) -> Coefficients:

@@ -19,7 +19,7 @@ from models.segments import SEGMENT_INDEX
 from pipelines.face_model_file import save_face_model
 from pipelines.params import Params
 from pipelines.pictures import to_uint8
-from pipelines.recognition import FEATURES
+from pipelines.recognizer_file import FEATURES
 from pipelines.shards import ShardWriter, encode_jpeg, encode_png, write_rows
 from pipelines.weights import save_weights
 from stages._params import parse_params

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models import camera, landmarks, registration
+from pipelines.device import best_device
 from pipelines.labelling import detection, warping
 from pipelines.labelling.detection import Face, FaceDetector
-from pipelines.labelling.device import best_device
 from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
 from pipelines.params import AlignParams
 from pipelines.shards import ShardReader, decode, encode_jpeg, read_rows, write_rows

@@ -11,8 +11,8 @@ from models.augmentation import Movements, move_landmarks, random_movements
 from models.networks import landmark_network
 from models.networks.landmark_network import STRIDE, LandmarkGuess, LandmarkNetwork, heatmap_loss
 from pipelines.dataset import resized
+from pipelines.device import best_device
 from pipelines.labelling import fan, network_training
-from pipelines.labelling.device import best_device
 from pipelines.labelling.network_training import crop_batches, train_network
 from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
 from pipelines.labelling.truth import LandmarkedCrops, training_rows

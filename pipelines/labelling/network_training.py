@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from pipelines.dataset import EndlessSampler, endless_batches
-from pipelines.labelling.device import best_device
+from pipelines.device import best_device
 from pipelines.params import NetworkTrainingParams
 from pipelines.shards import ShardReader, decode
 

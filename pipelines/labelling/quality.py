@@ -19,7 +19,7 @@ from pipelines.labelling.skin_mixture import SKIN_SEGMENTS
 from pipelines.labelling.truth import true_landmarks, true_segments
 from pipelines.params import MouthParams
 from pipelines.shards import ShardReader, decode, read_rows
-from pipelines.truth import rows_with_truth
+from pipelines.truth_rows import rows_with_truth
 
 Errors = dict[str, list[float]]
 TONES = ("dark", "middle", "light")  # thirds of the measured people, by ITA

@@ -12,8 +12,8 @@ from models.networks import segmenter
 from models.networks.segmenter import Segmenter, class_weights, weighted_cross_entropy
 from models.segments import SEGMENT_INDEX, SEGMENTS
 from pipelines.dataset import resized
+from pipelines.device import best_device
 from pipelines.labelling import network_training
-from pipelines.labelling.device import best_device
 from pipelines.labelling.network_training import crop_batches, train_network
 from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
 from pipelines.labelling.truth import SegmentedCrops, evenly_spread, training_rows

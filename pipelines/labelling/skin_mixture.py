@@ -17,7 +17,7 @@ from pipelines.dataset import crops
 from pipelines.labelling.truth import evenly_spread, true_segments
 from pipelines.params import FitSkinParams
 from pipelines.shards import ShardReader, decode
-from pipelines.truth import rows_with_truth
+from pipelines.truth_rows import rows_with_truth
 
 SKIN_SEGMENTS = ("skin", "nose")
 SAMPLED_CROPS = 400

@@ -13,7 +13,7 @@ from models.landmarks import LANDMARK_COUNT
 from pipelines.dataset import Pictures
 from pipelines.labelling.warping import warp_points, warp_segments
 from pipelines.shards import ShardReader, decode
-from pipelines.truth import rows_with_truth
+from pipelines.truth_rows import rows_with_truth
 
 
 def training_rows(aligned: Path, truth: Path, stage: str) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from pipelines.dataset import (
     prepare,
     resized,
 )
-from pipelines.recognition import load_features
+from pipelines.recognizer_file import load_features
 from tests.label_tree import SIZE, write_aligned, write_label_tree
 
 

@@ -22,7 +22,8 @@ from pipelines.prediction import predict_method
 from pipelines.regression_network import save_regressor
 from pipelines.scoring import MethodPredictions, pixel_error_scores
 from pipelines.shards import ShardReader, ShardWriter, encode_png, read_rows, write_rows
-from pipelines.truth import rows_with_truth, true_coefficients
+from pipelines.truth import true_coefficients
+from pipelines.truth_rows import rows_with_truth
 from pipelines.truth_scoring import by_skin_tone
 from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
 

@@ -5,15 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
-from models.coefficients import Coefficients
 from models.face_model import FaceModel
-from models.networks.regressor import neutral_coefficients
 from models.renderer import landmark_pixels, pose_face
 from pipelines.params import PretrainParams, RegressorParams
-from pipelines.pretraining import SyntheticCrops, Truth, TruthLosses, pretrain_regressor, truth_losses
+from pipelines.pretraining import SyntheticCrops, pretrain_regressor
 from pipelines.shards import read_rows, write_rows
+from pipelines.supervision import TruthLosses
 from pipelines.weights import WEIGHTS, read_description
-from tests.label_tree import CAMERA, GROUP_SIZES, SIZE, random_faces, smoke_params, write_label_tree
+from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
 from tests.toy import toy_face_arrays
 
 
@@ -52,59 +51,13 @@ def _pretrain(root: Path, output: Path, params: PretrainParams, initialization: 
     return pd.read_csv(output / "history.csv")
 
 
-def _known(model: FaceModel, true: Coefficients) -> Truth:
-    return Truth(true, landmark_pixels(model, pose_face(model, true, CAMERA), SIZE))
-
-
-def test_the_truth_costs_nothing(model: FaceModel) -> None:
-    true = random_faces(3)
-    for name, loss in truth_losses(model, CAMERA, SIZE, true, _known(model, true))._asdict().items():
-        assert loss.item() == pytest.approx(0, abs=1e-5), name
-
-
-@pytest.mark.parametrize(
-    ("group", "term"),
-    [
-        ("shape", "vertices"),
-        ("expression", "vertices"),
-        ("translation", "landmarks"),
-        ("scale", "landmarks"),
-        ("euler_angles", "pose"),
-        ("albedo", "albedo"),
-        ("sh_coefficients", "light"),
-        ("light_position", "highlight"),
-        ("shininess", "highlight"),
-    ],
-)
-def test_every_group_is_taught_by_its_term(model: FaceModel, group: str, term: str) -> None:
-    true = random_faces(2)
-    groups = {name: value.clone().requires_grad_(name == group) for name, value in true._asdict().items()}
-    wrong = Coefficients(**{name: value + 0.3 if name == group else value for name, value in groups.items()})
-    getattr(truth_losses(model, CAMERA, SIZE, wrong, _known(model, true)), term).backward()
-    gradient = groups[group].grad
-    assert gradient is not None and gradient.isfinite().all() and (gradient != 0).any()
-
-
-def test_gradients_at_the_truth_are_finite(model: FaceModel) -> None:
-    true = random_faces(2)
-    guess = Coefficients(*(group.clone().requires_grad_() for group in true))
-    torch.stack(truth_losses(model, CAMERA, SIZE, guess, _known(model, true))).sum().backward()
-    assert all(group.grad is not None and group.grad.isfinite().all() for group in guess)
-
-
-def test_terms_of_an_untrained_network_are_about_one(model: FaceModel) -> None:
-    losses = truth_losses(model, CAMERA, 224, neutral_coefficients(GROUP_SIZES, 6), _known(model, random_faces(6)))
-    assert all(0 <= loss < 30 for loss in losses)
-    assert losses.vertices > 0.1 and losses.albedo > 0.05
-
-
 def test_crops_come_with_their_truth(root: Path, model: FaceModel) -> None:
     dataset = SyntheticCrops(root / "labels/aligned", root / "truth")
     true = random_faces(6)
-    expected = _known(model, true)
+    expected = landmark_pixels(model, pose_face(model, true, CAMERA), SIZE)
     picture, known = dataset[3]
     assert picture.shape == (3, SIZE, SIZE) and picture.dtype == torch.uint8
-    torch.testing.assert_close(known.landmarks, expected.landmarks[3], atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(known.landmarks, expected[3], atol=1e-4, rtol=1e-5)
     for name, value in known.coefficients._asdict().items():
         if name not in ("translation", "scale"):
             torch.testing.assert_close(value, getattr(true, name)[3], atol=1e-4, rtol=1e-5, msg=name)

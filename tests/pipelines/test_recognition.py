@@ -7,7 +7,8 @@ import torch
 
 from pipelines.dataset import Pictures
 from pipelines.params import RecognizerParams
-from pipelines.recognition import VERIFICATION, load_features, load_recognizer, make_recognizer, verification
+from pipelines.recognition import VERIFICATION, make_recognizer, verification
+from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.weights import WEIGHTS, read_description
 from tests.label_tree import smoke_params, write_aligned
 

@@ -59,7 +59,12 @@ def expected(value: float, direction: str = "lower", n: int | None = 8) -> Refer
         (expected(1.0), Metric(math.nan, 8), Status.UNEXPECTED_NAN, True),
         (expected(math.nan), Metric(math.nan, 8), Status.SAME, False),
         (expected(math.nan), Metric(1.0, 8), Status.UNEXPECTED_FINITE, False),
-        (expected(1.0), Metric(1.0, 7), Status.NOT_COMPARABLE, True),
+        (expected(1.0), Metric(1.0, 7), Status.SAME, False),  # one face more or less is no other data set
+        (expected(1.0), Metric(1.0, 6), Status.NOT_COMPARABLE, True),
+        (expected(1.0, n=200), Metric(1.0, 190), Status.SAME, False),
+        (expected(1.0, n=200), Metric(1.0, 211), Status.NOT_COMPARABLE, True),
+        (expected(1.0, n=None), Metric(1.0, 1), Status.NOT_COMPARABLE, True),
+        (expected(1.0, n=1), Metric(1.0, None), Status.NOT_COMPARABLE, True),
         (expected(1.0), Metric(math.inf, 8), Status.WORSE, True),
     ],
 )

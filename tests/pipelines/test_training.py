@@ -15,9 +15,9 @@ from models.segments import SEGMENT_INDEX
 from pipelines import training
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, endless_batches, prepare
 from pipelines.params import RegressorParams, TrainParams, Variant
-from pipelines.recognition import load_features, load_recognizer
+from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.regression_network import load_regressor
-from pipelines.training import Objective, TrainingInputs, train_regressor, variant_weights
+from pipelines.training import Objective, TrainingInputs, learning_rate_schedule, train_regressor, variant_weights
 from pipelines.weights import WEIGHTS, read_description
 from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
 from tests.toy import toy_face_arrays
@@ -232,6 +232,20 @@ def test_a_warm_start_is_loaded(root: Path, tmp_path: Path) -> None:
     before, after = (load_regressor(tmp_path / name, model).head.weight for name in ("pretrained", "trained"))
     torch.testing.assert_close(before, after)
     assert read_description(tmp_path / "trained")["initialization"] == "pretrained"
+
+
+def test_the_learning_rate_stays_or_falls_to_zero() -> None:
+    rates = {}
+    for name in ("constant", "cosine"):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+        params = smoke_params().train.model_copy(update={"iterations": 4, "schedule": name})
+        schedule, rates[name] = learning_rate_schedule(optimizer, params), []
+        for _ in range(5):
+            rates[name].append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+    assert rates["constant"] == pytest.approx([0.1] * 5)
+    assert rates["cosine"] == pytest.approx([0.05 * (1 + math.cos(math.pi * i / 4)) for i in range(5)])
 
 
 def test_a_missing_warm_start_stops_the_stage(root: Path, tmp_path: Path) -> None:

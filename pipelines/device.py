@@ -1,4 +1,4 @@
-"""Where the labelling networks run."""
+"""Where networks run."""
 
 import torch
 
