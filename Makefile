@@ -54,6 +54,10 @@ ui: $(VENV)/.installed ## fill MLflow from the pipeline's files, then show it on
 page: $(VENV)/.installed ## show the report page on 127.0.0.1:8000
 	python -m http.server 8000 --bind 127.0.0.1 --directory reports/page
 
+.PHONY: inspect
+inspect: $(VENV)/.installed ## draw what the face model is made of into reports/face_model_inspection.png
+	python -m stages.inspect_face_model --face-model data/face_model.h5 --output reports/face_model_inspection.png
+
 .PHONY: verify
 verify: $(VENV)/.installed ## re-hash every shard against its manifest
 	python -m stages.verify --data data

@@ -8,7 +8,7 @@ from models.face_model import FaceModelArrays, Sampling
 from pipelines.embedded_face.albedo import albedo_modes
 from pipelines.embedded_face.details import with_details
 from pipelines.embedded_face.expressions import expression_modes
-from pipelines.embedded_face.geometry import Indices, Points
+from pipelines.embedded_face.geometry import Points
 from pipelines.embedded_face.identity import identity_modes
 from pipelines.embedded_face.landmarks import landmark_vertices
 from pipelines.embedded_face.mouth import mouth_patch
@@ -16,10 +16,10 @@ from pipelines.embedded_face.occlusion import ambient_occlusion
 from pipelines.embedded_face.radial import RadialSurface
 from pipelines.embedded_face.regions import soft_regions, vertex_segments
 from pipelines.embedded_face.template import Part, Template, build_template
+from pipelines.morphable_models.assembly import alignment_centre
 from pipelines.params import FaceModelParams
 
 IDENTITY_MODES, EXPRESSION_MODES, ALBEDO_MODES = 199, 100, 145  # Sec. 3 of the paper
-_NOSE_TIP, _MOUTH_CORNERS = 30, [48, 54]
 
 
 def mean_face() -> Template:
@@ -53,7 +53,7 @@ def _build(params: FaceModelParams) -> FaceModelArrays:
     )
     return FaceModelArrays(
         source="embedded",
-        mean_shape=_single(template.vertices - _alignment_centre(template.vertices, landmarks)),
+        mean_shape=_single(template.vertices - alignment_centre(template.vertices, landmarks)),
         shape_basis=_single(identity_modes(template, regions, count=IDENTITY_MODES)),
         expression_basis=_single(expressions.modes),
         mean_diffuse=albedo.mean_diffuse,
@@ -76,12 +76,6 @@ def _build(params: FaceModelParams) -> FaceModelArrays:
 
 def _single(array: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.ascontiguousarray(array, dtype=np.float32)
-
-
-def _alignment_centre(vertices: Points, landmarks: Indices) -> Points:
-    """Mean of the five alignment points: eye centres, nose tip, mouth corners."""
-    eyes = [vertices[landmarks[start : start + 6]].mean(axis=0) for start in (36, 42)]
-    return np.asarray(np.mean([*eyes, vertices[landmarks[_NOSE_TIP]], *vertices[landmarks[_MOUTH_CORNERS]]], axis=0))
 
 
 def _texture_coordinates(template: Template) -> Points:

@@ -22,11 +22,7 @@ from pipelines.shards import ShardReader, encode_png, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
 COUNTED_CROPS = 256  # enough to know how often each class occurs
-ROTATION_DEGREES, LOG_SCALE, SHIFT = (
-    15.0,
-    0.2,
-    0.12,
-)  # of the augmentation; real crops lie less exactly than synthetic ones
+ROTATION_DEGREES, LOG_SCALE, SHIFT = 12.0, 0.15, 0.08  # augmentation; real crops lie less exactly than synthetic ones
 
 
 def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: NetworkTrainingParams) -> None:

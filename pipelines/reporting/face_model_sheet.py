@@ -1,33 +1,39 @@
 """A sheet that shows what a face model can express: identities, expressions, skins."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from models.coefficients import Coefficients
+from models.face_model import FaceModel
 from pipelines.reporting.artist import Artist, Picture, neutral_coefficients
 from pipelines.reporting.sheet import Cell, save_sheet
 
-_COLUMNS = 8
-_DEVIATIONS = 3.0
+COLUMNS = 8
+DEVIATIONS = 3.0
 _TURNED = 0.6  # radians, the third view of the mean face
 
 
 def face_model_figure(path: Path, artist: Artist) -> None:
     """Mean face; the first identity modes at minus and plus three standard deviations; expressions; skins."""
     model = artist.model
-    rows = [_mean_row(artist), _identity_row(artist), _expression_row(artist), _skin_row(artist)]
-    labels = ["mean", f"identity ±{_DEVIATIONS:g}σ", "expressions", "skins"]
-    blank: list[Cell] = [""] * _COLUMNS
-    filled = [(row + blank)[:_COLUMNS] for row in rows]
-    titles = [""] * _COLUMNS
+    rows = [mean_row(artist), mode_row(artist, "shape"), _expression_row(artist), _skin_row(artist)]
+    save_rows(path, rows, ["mean", f"identity ±{DEVIATIONS:g}σ", "expressions", "skins"], model)
+
+
+def save_rows(path: Path, rows: list[list[Cell]], labels: list[str], model: FaceModel) -> None:
+    """Write rows of at most eight cells with a note on the size of the face model."""
+    blank: list[Cell] = [""] * COLUMNS
+    filled = [(row + blank)[:COLUMNS] for row in rows]
     counts = f"{model.shape_size} identity, {model.expression_size} expression, {model.albedo_size} albedo modes"
     note = f"{model.arrays.source}: {len(model.mean_shape)} vertices, {len(model.triangles)} triangles, {counts}"
-    save_sheet(path, filled, columns=titles, labels=labels, note=note)
+    save_sheet(path, filled, columns=[""] * COLUMNS, labels=labels, note=note)
 
 
-def _mean_row(artist: Artist) -> list[Cell]:
+def mean_row(artist: Artist) -> list[Cell]:
+    """The mean face from the front and turned, its diffuse and its specular picture, its shape, its light."""
     neutral = neutral_coefficients(artist.model)
     turned = neutral._replace(euler_angles=torch.tensor([[0.0, _TURNED, 0.0]]))
     drawn, drawn_turned = artist.draw(neutral), artist.draw(turned)
@@ -36,15 +42,17 @@ def _mean_row(artist: Artist) -> list[Cell]:
     return [*pictures, artist.clay(neutral), artist.clay(turned), artist.light_on_sphere(neutral)]
 
 
-def _identity_row(artist: Artist) -> list[Cell]:
+def mode_row(artist: Artist, group: str) -> list[Cell]:
+    """The first modes of `shape`, `expression` or `albedo`, each at minus and at plus three standard deviations."""
     neutral = neutral_coefficients(artist.model)
-    signed_modes = [(mode, sign) for mode in range(min(artist.model.shape_size, 4)) for sign in (-1, 1)]
+    count = getattr(neutral, group).shape[1]
+    draw = _full if group == "albedo" else Artist.clay
     pictures: list[Cell] = []
-    for mode, sign in signed_modes[:_COLUMNS]:
-        shape = neutral.shape.clone()
-        shape[0, mode] = sign * _DEVIATIONS
-        pictures.append(artist.clay(neutral._replace(shape=shape)))
-    return pictures
+    for mode, sign in product(range(min(count, COLUMNS // 2)), (-1, 1)):
+        changed = getattr(neutral, group).clone()
+        changed[0, mode] = sign * DEVIATIONS
+        pictures.append(draw(artist, neutral._replace(**{group: changed})))
+    return pictures[:COLUMNS]
 
 
 def _expression_row(artist: Artist) -> list[Cell]:
@@ -52,7 +60,7 @@ def _expression_row(artist: Artist) -> list[Cell]:
     neutral = neutral_coefficients(artist.model)
     actions = artist.model.arrays.sampling.action_coefficients
     if len(actions) == 0:
-        actions = _DEVIATIONS * np.eye(artist.model.expression_size, dtype=np.float32)
+        actions = DEVIATIONS * np.eye(artist.model.expression_size, dtype=np.float32)
     chosen = actions[_spread(len(actions))]
     return [artist.clay(neutral._replace(expression=torch.from_numpy(one)[None])) for one in chosen]
 
@@ -75,4 +83,4 @@ def _full(artist: Artist, coefficients: Coefficients) -> Picture | None:
 
 def _spread(count: int) -> list[int]:
     """Indices of at most one row of items, evenly spread over `count`."""
-    return [round(index) for index in np.linspace(0, count - 1, min(count, _COLUMNS))]
+    return [round(index) for index in np.linspace(0, count - 1, min(count, COLUMNS))]

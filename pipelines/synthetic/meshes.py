@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.segments import SEGMENT_INDEX
+from pipelines.topology import rims
 
 Array = NDArray[np.float32]
 
@@ -103,25 +104,7 @@ def outer_boundary(vertices: NDArray[np.floating], triangles: NDArray[np.int32])
 
     Raises ValueError for a mesh without a rim.
     """
-    edges = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
-    unique, count = np.unique(edges, axis=0, return_counts=True)
-    neighbours: dict[int, list[int]] = {}
-    for a, b in unique[count == 1].tolist():
-        neighbours.setdefault(a, []).append(b)
-        neighbours.setdefault(b, []).append(a)
-    rims = []
-    while neighbours:
-        rims.append(_walk(neighbours))
-    if not rims:
+    found = rims(triangles)
+    if not found:
         raise ValueError("the face mesh is closed: expected an open face with a rim to fit a head to")
-    return np.array(max(rims, key=lambda rim: float(np.ptp(vertices[rim], axis=0).sum())))
-
-
-def _walk(neighbours: dict[int, list[int]]) -> list[int]:
-    """One rim, taken out of `neighbours`."""
-    rim = [next(iter(neighbours))]
-    while True:
-        onward = [vertex for vertex in neighbours.pop(rim[-1], []) if vertex in neighbours]
-        if not onward:
-            return rim
-        rim.append(onward[0])
+    return max(found, key=lambda rim: float(np.ptp(vertices[rim], axis=0).sum()))

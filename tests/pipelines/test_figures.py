@@ -153,7 +153,7 @@ def test_curves_survive_a_diverged_variant(data: Path, tmp_path: Path) -> None:
 
 
 def test_the_face_model_sheet_has_four_rows(artist: Artist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.reporting.face_model_sheet._COLUMNS", 3)
+    monkeypatch.setattr("pipelines.reporting.face_model_sheet.COLUMNS", 3)
     face_model_figure(tmp_path / "sheet.png", artist)
     assert not any(is_blank(row) for row in np.array_split(pixels(tmp_path / "sheet.png"), 4))
 

@@ -1,0 +1,296 @@
+"""How right the gradient of outlines is: our edge gradient and pixel-pair antialiasing against finite differences.
+
+    python -m benchmarks.silhouette --face-model data/face_model.h5
+    python -m benchmarks.silhouette --face-model data/face_model.h5 --figure docs/images/silhouette-gradients.png
+
+The mean face is cut or refined to each number of vertices and drawn in three random poses (yaw within 40 degrees, pitch
+20, roll 10; the face two thirds of the picture). The value is L = sum of G times the picture over pixels, channels and
+the three pictures; G is a smooth function of place. The picture is the mask of the face, or a colour that varies over
+the face, on black.
+
+The error of an operator is |a - f| / |f| over eight motions of the vertices: a shift of one pixel to the right and one
+downward, growth and turn by one percent, four smooth fields of one pixel. `a` is what the operator's gradient says that
+L changes along each, `f` the central difference of L, a quarter of the motion to either side, on the box-filtered
+picture: 16 x 16 samples a pixel, no operator. A seed draws the poses and the fields. 0 is exact; no gradient at all
+gives 1. Ratios divide an operator's mean error over the seeds by ours. Goals in brackets are those of the design.
+
+R7 compares the compiled rasterizer in float32 with the readable one in float64 on the same meshes.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.face_meshes import Mesh, face_mesh, mouth_mesh
+from benchmarks.pixel_pair import antialias, crossings
+from models.camera import Camera, camera_from_model, clip_from_camera
+from models.rasterizer import coverage, edge_gradient, interpolate, rasterize, reference
+from pipelines.face_model_file import load_face_model_arrays
+
+CAMERA = Camera(math.radians(12.6), 1000.0)
+SIZE, POSES = 224, 3
+SAMPLES = 16  # per pixel and direction
+STEP = 0.25  # of a motion
+CHANNEL_WEIGHTS = {"mask": (1.0,), "colour": (1.0, -0.7, 0.5)}
+
+Picture = Callable[[Tensor], Tensor]  # clip coordinates -> (B, H, W, C)
+
+
+class Scene(NamedTuple):
+    """One mesh in a few poses."""
+
+    clip: Tensor  # (B, V, 4)
+    triangles: Tensor  # (F, 3)
+    colours: Tensor  # (B, V, 3)
+
+
+class Result(NamedTuple):
+    """What is measured for one mesh and one seed."""
+
+    errors: dict[tuple[str, str], float]  # by picture and operator
+    found: float  # share of the pixel pairs at the outline in which pixel-pair antialiasing finds an edge
+
+
+def main() -> None:
+    """Print both tables; draw the figure if asked."""
+    options = _options()
+    arrays = load_face_model_arrays(options.face_model)
+    for vertex_count in options.vertices:
+        mesh = face_mesh(arrays, vertex_count)
+        print_errors(mesh, options.seeds, ["mask", "colour"])
+        print_agreement(make_scene(mesh, options.seeds[0]), options.seeds[0])
+    for opening in options.mouth:
+        print_errors(mouth_mesh(arrays, opening), options.seeds, ["mask"])
+    if options.figure:
+        from benchmarks.silhouette_figure import save_figure
+
+        save_figure(arrays, options.figure)
+
+
+def make_scene(mesh: Mesh, seed: int) -> Scene:
+    """The mesh in random poses, coloured by place."""
+    generator = np.random.default_rng(seed)
+    turns, shifts, scales = [], [], []
+    for _ in range(POSES):
+        turns.append(np.radians(generator.uniform(-1, 1, 3) * [20, 40, 10]))
+        shifts.append(generator.uniform(-5, 5, 3) * [1, 1, 0])
+        scales.append(generator.uniform(0.75, 0.875, 1))
+    pose = [torch.from_numpy(np.array(values, np.float32)) for values in (turns, shifts, scales)]
+    points = camera_from_model(mesh.vertices.expand(POSES, -1, -1), pose[0], pose[1], pose[2])
+    colours = (0.5 + 0.5 * torch.sin(mesh.vertices / 20)).expand(POSES, -1, -1).contiguous()
+    return Scene(clip_from_camera(points, CAMERA), mesh.triangles, colours)
+
+
+def measure(scene: Scene, seed: int, kinds: list[str]) -> Result:
+    """Errors of every operator on one scene, for pictures of some kinds."""
+    moves, weights = motions(scene.clip, seed), place_weights()
+    exact = finite_differences(scene, moves, weights)
+    errors = {}
+    for kind in kinds:
+        change = weights[..., None] * torch.tensor(CHANNEL_WEIGHTS[kind]).double()
+        for name, operator in OPERATORS.items():
+            found = derivatives(partial(operator, scene, kind), scene.clip, change, moves)
+            errors[kind, name] = relative_error(found, exact[kind])
+    return Result(errors, share_of_outline_found(scene))
+
+
+def motions(clip: Tensor, seed: int) -> Tensor:
+    """Eight motions (8, B, V, 4) of the clip coordinates."""
+    x, y, _, w = clip.unbind(dim=-1)
+    pixel, still = 2 / SIZE * w, torch.zeros_like(w)
+    plane = [(pixel, still), (still, pixel), (x * 0.01, y * 0.01), (-y * 0.01, x * 0.01)]
+    generator = np.random.default_rng(seed)
+    for _ in range(4):
+        frequency = torch.from_numpy(generator.normal(size=(2, 3)) * 6).float()
+        phase = generator.uniform(0, 6, 2)
+        waves = [torch.sin(clip[..., :3] / CAMERA.distance_mm @ frequency[k] + phase[k]) for k in range(2)]
+        plane.append((pixel * waves[0], pixel * waves[1]))
+    return torch.stack([torch.stack([dx, dy, still, still], dim=-1) for dx, dy in plane])
+
+
+def place_weights() -> Tensor:
+    """G: four random waves over each picture (B, H, W), the same for all seeds."""
+    rows, columns = np.mgrid[0:SIZE, 0:SIZE]
+    generator = np.random.default_rng(1)
+    waves = [
+        [np.sin(columns * a / 30 + rows * b / 30 + c) for a, b, c in generator.normal(size=(4, 3))]
+        for _ in range(POSES)
+    ]
+    return torch.from_numpy(np.sum(waves, axis=1))
+
+
+def finite_differences(scene: Scene, moves: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """Change of L along every motion, by kind of picture: central differences of the box-filtered picture."""
+    exact: dict[str, list[float]] = {kind: [] for kind in CHANNEL_WEIGHTS}
+    for move in moves:
+        sums = dict.fromkeys(CHANNEL_WEIGHTS, 0.0)
+        for picture in range(POSES):
+            for sign in (1, -1):
+                clip = scene.clip[picture] + sign * STEP * move[picture]
+                filtered = box_filtered(clip, scene.triangles, scene.colours[picture])
+                weighted = (filtered * weights[picture, ..., None]).sum(dim=(0, 1))
+                sums["mask"] += sign * float(weighted[0])
+                sums["colour"] += sign * float(weighted[1:] @ torch.tensor(CHANNEL_WEIGHTS["colour"]).double())
+        for kind in CHANNEL_WEIGHTS:
+            exact[kind].append(sums[kind] / (2 * STEP))
+    return {kind: torch.tensor(values).double() for kind, values in exact.items()}
+
+
+def box_filtered(clip: Tensor, triangles: Tensor, colours: Tensor) -> Tensor:
+    """Mask and colour (H, W, 4) of one picture, every pixel the mean of its samples, float64."""
+    fine = SIZE * SAMPLES
+    channels = torch.cat([torch.ones_like(colours[:, :1]), colours], dim=-1)[None]
+    picture = interpolate(channels, clip[None], triangles, rasterize(clip[None], triangles, (fine, fine)))
+    return picture.view(SIZE, SAMPLES, SIZE, SAMPLES, 4).mean(dim=(1, 3), dtype=torch.float64)
+
+
+def derivatives(picture_of: Picture, clip: Tensor, change: Tensor, moves: Tensor) -> Tensor:
+    """What an operator says that the sum of `change` times its picture changes along every motion."""
+    moved = clip.clone().requires_grad_()
+    (picture_of(moved) * change).sum().backward()
+    assert moved.grad is not None
+    return (moves * moved.grad).double().sum(dim=(1, 2, 3))
+
+
+def plain(scene: Scene, kind: str, clip: Tensor, samples: int = 1) -> tuple[Tensor, Tensor]:
+    """A picture without any gradient from outlines, and its triangle ids."""
+    ids = rasterize(clip.detach(), scene.triangles, (SIZE * samples, SIZE * samples))
+    picture = coverage(ids) if kind == "mask" else interpolate(scene.colours, clip, scene.triangles, ids)
+    return picture, ids
+
+
+def without_edges(scene: Scene, kind: str, clip: Tensor) -> Tensor:
+    """No operator; what is left is the motion of the colours inside the outlines."""
+    return plain(scene, kind, clip)[0] + 0 * clip.sum()
+
+
+def micro_edges(scene: Scene, kind: str, clip: Tensor) -> Tensor:
+    """Ours."""
+    picture, ids = plain(scene, kind, clip)
+    return edge_gradient(picture, clip, scene.triangles, ids, occlusion=kind != "mask")
+
+
+def pixel_pair(scene: Scene, kind: str, clip: Tensor, samples: int = 1) -> Tensor:
+    """Pixel-pair antialiasing; with more samples drawn larger and averaged, as nvdiffrast's manual advises."""
+    picture, ids = plain(scene, kind, clip, samples)
+    picture = antialias(picture, clip, scene.triangles, ids)
+    return picture.view(POSES, SIZE, samples, SIZE, samples, -1).mean(dim=(2, 4))
+
+
+OPERATORS: dict[str, Callable[[Scene, str, Tensor], Tensor]] = {
+    "micro-edges (ours)": micro_edges,
+    "pixel-pair": pixel_pair,
+    "pixel-pair, 4 x 4": partial(pixel_pair, samples=4),
+    "no operator": without_edges,
+}
+OURS, COMPARED = "micro-edges (ours)", "pixel-pair"
+GOALS = {"mask": 0.04, "colour": 0.10}
+
+
+def share_of_outline_found(scene: Scene) -> float:
+    """Of the pixel pairs with the face on one side and background on the other, those with an edge in pixel-pair AA."""
+    ids = rasterize(scene.clip, scene.triangles, (SIZE, SIZE))
+    seen = ids >= 0
+    pairs = (seen[:, 1:] != seen[:, :-1]).sum() + (seen[:, :, 1:] != seen[:, :, :-1]).sum()
+    behind = crossings(scene.clip, scene.triangles, ids).behind
+    return float((~seen.flatten()[behind]).sum() / pairs)
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    """Length of the difference over that of what is expected."""
+    found, expected = found.double(), expected.double()
+    return float((found - expected).norm() / expected.norm())
+
+
+def print_errors(mesh: Mesh, seeds: list[int], kinds: list[str]) -> None:
+    """R5 of one mesh."""
+    results = [measure(make_scene(mesh, seed), seed, kinds) for seed in seeds]
+    found = np.mean([result.found for result in results])
+    vertices = len(mesh.triangles.unique())
+    print(f"{vertices} vertices, {len(mesh.triangles)} triangles, {SIZE} px ({mesh.origin})")
+    print(f"  pixel-pair finds an edge in {100 * found:.0f} % of the pixel pairs at the outline of the mask")
+    print(f"  {'R5, error':<38}" + "".join(f"{f'seed {seed}':>9}" for seed in seeds) + f"{'mean':>9}{'/ ours':>9}")
+    for kind in kinds:
+        means = {name: float(np.mean([result.errors[kind, name] for result in results])) for name in OPERATORS}
+        for name, mean in means.items():
+            title = f"{kind}, {name}" + (f" (<= {GOALS[kind]:.2f})" if name == OURS else "")
+            values = "".join(f"{result.errors[kind, name]:9.3f}" for result in results)
+            print(f"  {title:<38}{values}{mean:9.3f}{mean / means[OURS]:9.1f}", flush=True)
+
+
+def print_agreement(scene: Scene, seed: int) -> None:
+    """R7 of one mesh."""
+    ids, exact = rasterize(scene.clip, scene.triangles, (SIZE, SIZE)), exact_ids(scene, (SIZE, SIZE))
+    covered = exact >= 0
+    same = float((ids == exact)[covered].double().mean())
+    coverages = float(((ids >= 0) == covered).double().mean())
+    print(f"  R7, seed {seed}: ids of covered pixels {100 * same:.2f} % (>= 99.5)")
+    print(f"  R7, seed {seed}: coverage {100 * coverages:.4f} % (>= 99.995)")
+    for name, chosen in (("float64 ids", exact), ("our ids", ids)):
+        to_colours, to_clip = gradient_errors(scene, chosen, seed)
+        print(f"  R7, on {name}: d/dattribute {to_colours:.1e} (<= 1e-4), d/dposition {to_clip:.1e} (<= 2e-3)")
+
+
+def exact_ids(scene: Scene, size: tuple[int, int], tile: int = 16) -> Tensor:
+    """Triangle ids (B, H, W) from the readable rasterizer in float64.
+
+    It compares every pixel with every triangle. Here each square of pixels is a picture of its own that meets only the
+    triangles whose bounding box touches it; the others cannot cover any of its pixels.
+    """
+    height, width = size
+    ids = torch.full((len(scene.clip), height, width), -1, dtype=torch.int32)
+    for picture, clip in enumerate(scene.clip.double()):
+        for top, left in _tiles(size, tile):
+            rows, columns = min(tile, height - top), min(tile, width - left)
+            stretch = torch.tensor([width / columns, height / rows]).double()
+            shift = torch.tensor([(width - 2 * left) / columns - 1, (height - 2 * top) / rows - 1]).double()
+            moved = torch.cat([clip[:, :2] * stretch + clip[:, 3:] * shift, clip[:, 2:]], dim=-1)
+            corners = (moved[:, :2] / moved[:, 3:])[scene.triangles.long()]
+            touches = ((corners.amax(dim=1) >= -1) & (corners.amin(dim=1) <= 1)).all(dim=-1).nonzero()[:, 0]
+            if len(touches):
+                found = reference.rasterize(moved[None], scene.triangles[touches], (rows, columns))[0].long()
+                found = torch.where(found >= 0, touches[found], -1).int()
+                ids[picture, top : top + rows, left : left + columns] = found
+    return ids
+
+
+def gradient_errors(scene: Scene, ids: Tensor, seed: int) -> tuple[float, float]:
+    """Relative errors of the compiled gradients to attributes and positions against autograd in float64, same ids."""
+    generator = torch.Generator().manual_seed(seed)
+    attributes = torch.rand(scene.colours.shape, generator=generator)
+    change = torch.randn(*ids.shape, attributes.shape[-1], generator=generator)
+    gradients = []
+    for module, dtype in ((interpolate, torch.float32), (reference.interpolate, torch.float64)):
+        inputs = [tensor.to(dtype, copy=True).requires_grad_() for tensor in (attributes, scene.clip)]
+        picture = module(inputs[0], inputs[1], scene.triangles, ids)
+        gradients.append(torch.autograd.grad(picture, inputs, change.to(dtype)))
+    (to_attributes, to_clip), exact = gradients
+    return relative_error(to_attributes, exact[0]), relative_error(to_clip, exact[1])
+
+
+def _tiles(size: tuple[int, int], tile: int) -> Iterator[tuple[int, int]]:
+    """Top and left of squares that cover a picture."""
+    for top in range(0, size[0], tile):
+        for left in range(0, size[1], tile):
+            yield top, left
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--face-model", type=Path, required=True)
+    parser.add_argument("--vertices", type=int, nargs="+", default=[5000, 28000, 37000])
+    parser.add_argument("--mouth", type=float, nargs="*", default=[0.2, 0.6], help="activations of jawOpen, 0 to 1")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
+    parser.add_argument("--figure", type=Path, help="draw the gradients into this PNG file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Readers of published morphable face models, and what brings them all into one form."""

@@ -1,0 +1,206 @@
+"""Pixel-pair antialiasing is right where it should be and blind where it must be; the benchmark's helpers are exact."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import pixel_pair, silhouette
+from benchmarks.face_meshes import Mesh, cut_rim, face_mesh, halve_longest_edges
+from models.rasterizer import coverage, edge_gradient, rasterize, reference
+from models.rasterizer.edges import triangle_neighbours
+from tests.toy import toy_face_arrays
+
+SIZE = 64
+
+
+def clip_from_pixel(points: Tensor, size: int = SIZE) -> Tensor:
+    """Clip coordinates (1, V, 4), w = 1, of points (V, 2 or 3) in pixels, and z."""
+    depth = points[:, 2:] if points.shape[1] > 2 else torch.zeros(len(points), 1)
+    return torch.cat([2 * points[:, :2] / size - 1, depth, torch.ones(len(points), 1)], dim=1)[None]
+
+
+def area_gradient(operator: str, points: Tensor, triangles: Tensor) -> Tensor:
+    """What an operator says that the covered area, in pixels, changes with the points (V, 2)."""
+    points = points.clone().requires_grad_()
+    clip = clip_from_pixel(points)
+    ids = rasterize(clip.detach(), triangles, (SIZE, SIZE))
+    mask = coverage(ids)
+    if operator == "pixel-pair":
+        mask = pixel_pair.antialias(mask, clip, triangles, ids)
+    else:
+        mask = edge_gradient(mask, clip, triangles, ids, occlusion=False)
+    mask.sum().backward()
+    assert points.grad is not None
+    return points.grad
+
+
+def exact_area_gradient(points: Tensor, triangles: Tensor) -> Tensor:
+    """The same from the formula for the area of triangles that do not overlap."""
+    points = points.clone().requires_grad_()
+    a, b, c = points[triangles.long()].unbind(dim=1)
+    first, second = b - a, c - a
+    (first[:, 0] * second[:, 1] - first[:, 1] * second[:, 0]).abs().sum().div(2).backward()
+    assert points.grad is not None
+    return points.grad
+
+
+def disc(rim: int, width_px: float, radius_px: float = 22.3) -> tuple[Tensor, Tensor]:
+    """A disc of large triangles with a rim of `rim` small ones of some width: points (V, 2) and triangles."""
+    angles = torch.arange(rim) * 2 * math.pi / rim + 0.1
+    ring = torch.stack([torch.cos(angles), torch.sin(angles)], dim=1)
+    centre = torch.tensor([31.7, 32.4])
+    points = torch.cat([centre[None], centre + (radius_px - width_px) * ring, centre + radius_px * ring])
+    inner = 1 + torch.arange(rim)
+    after = inner.roll(-1)
+    fan = torch.stack([torch.zeros_like(inner), inner, after], dim=1)
+    strips = [
+        torch.stack(corners, dim=1) for corners in ((inner, inner + rim, after), (after, inner + rim, after + rim))
+    ]
+    return points, torch.cat([fan, *strips]).int()
+
+
+# --- pixel-pair antialiasing
+
+
+@pytest.mark.parametrize("operator", ["pixel-pair", "micro-edges"])
+def test_area_of_a_large_triangle_changes_as_geometry_says(operator: str) -> None:
+    points = torch.tensor([[5.3, 7.1], [58.6, 20.4], [22.9, 55.2]])
+    triangles = torch.tensor([[0, 1, 2]])
+    found, exact = area_gradient(operator, points, triangles), exact_area_gradient(points, triangles)
+    # Near a corner, one or two pixels of about fifty along an edge go to the wrong edge or to none.
+    assert silhouette.relative_error(found, exact) < 0.05
+
+
+@pytest.mark.parametrize("place", [9.6, 9.9, 10.1, 10.4])
+def test_upright_edge_blends_by_how_far_it_reaches(place: float) -> None:
+    # The edge x = place, face on the left; the common side of pixels 9 and 10 is at x = 10.
+    points = torch.tensor([[-70.0, -300], [place, -300], [place, 300], [-70, 300]], requires_grad=True)
+    triangles = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    clip = clip_from_pixel(points)
+    ids = rasterize(clip.detach(), triangles, (SIZE, SIZE))
+    picture = pixel_pair.antialias(coverage(ids), clip, triangles, ids)
+    row = picture[0, 30, :, 0]
+    expected = (place - torch.arange(SIZE)).clamp(0, 1)  # of each pixel the covered part
+    assert torch.allclose(row, expected, atol=1e-4)
+    row.sum().backward()
+    assert points.grad is not None and points.grad[1:3, 0].sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_nearer_surface_blends_over_the_farther() -> None:
+    wall = torch.tensor([[-99.0, -99, 0.5], [399, -99, 0.5], [-99, 399, 0.5]])
+    card = torch.tensor([[20.3, -99, 0.1], [20.3, 199, 0.1], [-99, 50, 0.1]])  # its border at x = 20.3
+    triangles = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    clip = clip_from_pixel(torch.cat([wall, card]))
+    ids = rasterize(clip, triangles, (SIZE, SIZE))
+    picture = torch.where(ids == 1, 0.8, 0.3)[..., None]
+    blended = pixel_pair.antialias(picture, clip, triangles, ids)[0, 30, :, 0]
+    assert blended[20] == pytest.approx(0.3 + 0.3 * 0.5, abs=1e-4)
+    assert torch.equal(blended[:20], picture[0, 30, :20, 0]) and torch.equal(blended[21:], picture[0, 30, 21:, 0])
+
+
+def test_edges_inside_a_surface_are_left_alone() -> None:
+    points = torch.tensor([[-99.0, -99], [199, -99], [199, 199], [-99, 199]])
+    triangles = torch.tensor([[0, 1, 2], [0, 2, 3]])
+    clip = clip_from_pixel(points)
+    ids = rasterize(clip, triangles, (SIZE, SIZE))
+    image = torch.rand(1, SIZE, SIZE, 3)
+    assert len(ids.unique()) == 2
+    assert torch.equal(pixel_pair.antialias(image, clip, triangles, ids), image)
+
+
+def test_folded_edges_are_silhouettes() -> None:
+    # Two triangles at the edge from (0, 0) to (0, 9): first side by side, then folded onto one another.
+    screen = torch.tensor([[[0.0, 0], [0, 9], [9, 4], [-9, 4]], [[0, 0], [0, 9], [9, 4], [8, 4]]])
+    found = pixel_pair.silhouettes(screen, torch.tensor([[0, 1, 2], [1, 0, 3]]))
+    assert found[0].tolist() == [[True, True, False]] * 2 and found[1].all()
+
+
+def test_pixel_pair_passes_gradcheck() -> None:
+    points, triangles = disc(rim=5, width_px=1.7, radius_px=2.9)
+    clip = clip_from_pixel(points - torch.tensor([28.0, 28.0]), 8).double().requires_grad_()
+    ids = rasterize(clip.detach().float(), triangles, (8, 8))
+    image = torch.rand(1, 8, 8, 1, generator=torch.Generator().manual_seed(0)).double().requires_grad_()
+    assert len(pixel_pair.crossings(clip, triangles, ids).front) > 10
+
+    def blend(image: Tensor, clip: Tensor) -> Tensor:
+        return pixel_pair.antialias(image, clip, triangles, ids)
+
+    assert torch.autograd.gradcheck(blend, (image, clip), fast_mode=True)
+
+
+# --- triangles smaller than a pixel
+
+
+def test_slivers_at_the_rim_hide_the_outline_from_pixel_pairs_but_not_from_micro_edges() -> None:
+    for rim, width, least, most in ((16, 8.0, 0.9, 1.0), (400, 0.15, 0.0, 0.2)):
+        points, triangles = disc(rim, width)
+        motion = points - points[0]  # the whole disc grows
+        exact = (exact_area_gradient(points, triangles) * motion).sum()
+        shares = [(area_gradient(name, points, triangles) * motion).sum() / exact for name in ("pixel-pair", "ours")]
+        assert least <= shares[0] <= most
+        # Ours moves the pixel centre beside the outline, about half of a pixel of 22 nearer to the middle.
+        assert shares[1] == pytest.approx(1 - 0.5 / 22, abs=0.02)
+
+
+def test_sliver_that_covers_no_centre_is_seen_by_neither_alone() -> None:
+    # Without a pixel there is nothing to hold on to; ours needs the surface beside the sliver.
+    points, triangles = torch.tensor([[10.6, 5.0], [10.8, 5.0], [10.7, 60.0]]), torch.tensor([[0, 1, 2]])
+    for operator in ("pixel-pair", "micro-edges"):
+        assert not area_gradient(operator, points, triangles).any()
+
+
+# --- the benchmark's helpers
+
+
+@pytest.mark.parametrize("count", [300, 700, 1500, 2600])
+def test_faces_get_the_number_of_vertices_asked_for(count: int) -> None:
+    mesh = face_mesh(toy_face_arrays(), count)
+    assert len(mesh.vertices) == count and mesh.triangles.max() < count
+    assert mesh.triangles.dtype == torch.int32
+
+
+def test_halving_edges_keeps_the_surface_and_leaves_no_gap() -> None:
+    arrays = toy_face_arrays()
+    mesh = Mesh(torch.from_numpy(arrays.mean_shape), torch.from_numpy(arrays.triangles), "")
+    border = (triangle_neighbours(mesh.triangles) < 0).sum()
+    for count in (1, 2, 100, 10_000):
+        finer = halve_longest_edges(mesh, count)
+        normals = [_doubled_normals(one) for one in (mesh, finer)]
+        assert torch.allclose(normals[0].norm(dim=1).sum(), normals[1].norm(dim=1).sum(), rtol=1e-5)
+        assert torch.allclose(normals[0].sum(dim=0), normals[1].sum(dim=0), atol=1e-2)  # none is turned over
+        added = (triangle_neighbours(finer.triangles) < 0).sum() - border
+        assert 0 <= added <= border and (added == border or count < 10_000)
+        assert len(finer.vertices) == len(mesh.vertices) + count or count == 10_000
+
+
+def test_cut_rim_keeps_the_middle() -> None:
+    arrays = toy_face_arrays()
+    mesh = Mesh(torch.from_numpy(arrays.mean_shape), torch.from_numpy(arrays.triangles), "")
+    kept = cut_rim(mesh, 200)
+    assert kept.vertices.norm(dim=1).max() <= mesh.vertices.norm(dim=1).sort().values[200]
+    assert len(_doubled_normals(kept)) > 200
+
+
+def test_tiled_brute_force_is_the_brute_force() -> None:
+    scene = silhouette.make_scene(face_mesh(toy_face_arrays(), 400), seed=1)
+    for size in ((40, 40), (21, 35)):
+        expected = reference.rasterize(scene.clip, scene.triangles, size)
+        assert torch.equal(silhouette.exact_ids(scene, size), expected) and (expected >= 0).any()
+
+
+def test_measured_errors_of_a_toy_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(silhouette, "SIZE", 48)
+    monkeypatch.setattr(silhouette, "POSES", 1)
+    monkeypatch.setattr(silhouette, "SAMPLES", 8)
+    scene = silhouette.make_scene(face_mesh(toy_face_arrays(), 3000), seed=3)
+    result = silhouette.measure(scene, seed=3, kinds=["mask"])
+    assert result.errors["mask", "no operator"] == 1
+    assert result.errors["mask", silhouette.OURS] < 0.1 < result.errors["mask", silhouette.COMPARED]
+    assert 0 < result.found < 1
+
+
+def _doubled_normals(mesh: Mesh) -> Tensor:
+    a, b, c = mesh.vertices[mesh.triangles.long()].unbind(dim=1)
+    return torch.linalg.cross(b - a, c - a)
