@@ -54,7 +54,7 @@ def _build(params: FaceModelParams) -> FaceModelArrays:
     return FaceModelArrays(
         source="embedded",
         mean_shape=_single(template.vertices - alignment_centre(template.vertices, landmarks)),
-        shape_basis=_single(identity_modes(template, regions, count=IDENTITY_MODES)),
+        shape_basis=_single(identity_modes(template, regions, landmarks, count=IDENTITY_MODES)),
         expression_basis=_single(expressions.modes),
         mean_diffuse=albedo.mean_diffuse,
         diffuse_basis=albedo.diffuse,

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from models.face_model import FaceModel, FaceModelArrays
 from models.landmarks import LANDMARKS, MIRRORED, five_points
 from models.segments import SEGMENT_INDEX
+from pipelines.embedded_face.anthropometry import PUBLISHED_DISTANCES, PublishedDistance, Sample, measured_vertices
 from pipelines.embedded_face.authored import EYE_CENTRE
 from pipelines.embedded_face.build import build_embedded_face, mean_face
+from pipelines.embedded_face.calibration import Effects, calibrated_gains
 from pipelines.embedded_face.geometry import MIRROR
 from pipelines.embedded_face.radial import HEAD_CENTRE
 from pipelines.embedded_face.skin import individual_typology_angle, melanin_of_typology_angle, skin_rgb
@@ -21,7 +23,7 @@ PEOPLE = 150
 
 @pytest.fixture(scope="module")
 def arrays() -> FaceModelArrays:
-    return build_embedded_face(FaceModelParams(source="embedded", seed=5, albedo_samples=PEOPLE))
+    return build_embedded_face(FaceModelParams(source="embedded", root="", seed=5, albedo_samples=PEOPLE))
 
 
 @pytest.fixture(scope="module")
@@ -161,14 +163,61 @@ def test_no_eyeball_pokes_through_a_closing_lid(arrays: FaceModelArrays, templat
     assert (lid[:, 2] > ball[beside, 2] + 0.3).all()  # mm; between the vertices a lid is straight and the ball is round
 
 
-def test_distances_in_the_face_vary_as_published(arrays: FaceModelArrays) -> None:
-    coefficients = np.random.default_rng(0).normal(size=(1000, 199)).astype(np.float32)
-    landmarks = arrays.landmark_vertices
-    people = arrays.mean_shape[landmarks] + np.tensordot(coefficients, arrays.shape_basis[:, landmarks], axes=1)
-    published = {(36, 45): 4.3, (39, 42): 2.7, (48, 54): 3.7, (27, 8): 6.3}  # ex-ex, en-en, ch-ch, n-gn; sd in mm
-    for (first, second), deviation in published.items():
-        distance = np.linalg.norm(people[:, first] - people[:, second], axis=-1)
-        assert distance.std() == pytest.approx(deviation, rel=0.15), (first, second)
+@pytest.fixture(scope="module")
+def measured(arrays: FaceModelArrays, template: Template) -> dict[str, NDArray[np.floating]]:
+    """Published distances of random people, mm."""
+    coefficients = np.random.default_rng(0).normal(size=(4000, 199)).astype(np.float32)
+    vertices = measured_vertices(template, arrays.landmark_vertices)
+    points = {
+        name: arrays.mean_shape[vertex] + coefficients @ arrays.shape_basis[:, vertex]
+        for name, vertex in vertices.items()
+    }
+    return {
+        distance.name: np.linalg.norm(points[distance.first] - points[distance.second], axis=-1)
+        for distance in PUBLISHED_DISTANCES
+    }
+
+
+@pytest.mark.parametrize("distance", PUBLISHED_DISTANCES, ids=lambda distance: distance.name)
+def test_distances_in_the_face_vary_as_published(
+    distance: PublishedDistance, measured: dict[str, NDArray[np.floating]]
+) -> None:
+    assert measured[distance.name].std() == pytest.approx(distance.deviation, rel=0.15)  # 4000 people: 1 % is chance
+
+
+def test_at_least_twenty_distances_are_compared() -> None:
+    assert len({frozenset((distance.first, distance.second)) for distance in PUBLISHED_DISTANCES}) >= 20
+
+
+@pytest.mark.parametrize("distance", PUBLISHED_DISTANCES, ids=lambda distance: distance.name)
+def test_distances_in_the_face_are_as_long_as_published(
+    distance: PublishedDistance, measured: dict[str, NDArray[np.floating]]
+) -> None:
+    """Within 1.5 deviations: the mean face follows other norms, with a lower nasion and a soft, wider jaw."""
+    assert measured[distance.name].mean() == pytest.approx(distance.mean, abs=1.5 * distance.deviation)
+
+
+def test_no_published_distance_vanishes(measured: dict[str, NDArray[np.floating]]) -> None:
+    """Points that change places would tear lips or lids."""
+    for name, lengths in measured.items():
+        assert lengths.min() > 1.0, name  # mm
+
+
+def test_men_and_women_are_pooled_in_equal_parts() -> None:
+    pooled = PublishedDistance("", "n", "sn", men=Sample(12.0, 3.0), women=Sample(8.0, 3.0))
+    assert pooled.mean == 10
+    assert pooled.deviation == pytest.approx(np.sqrt(9 + 4))
+
+
+def test_calibration_finds_the_gains_and_leaves_alone_what_no_distance_shows() -> None:
+    first, second = PUBLISHED_DISTANCES[:2]
+    change = np.array([[2 * first.deviation, 0, 0, 0], [0, 0.3 * second.deviation, 0.4 * second.deviation, 0]])
+    gains = calibrated_gains(
+        Effects((first, second), change), group=np.array([0, 1, 1, 2]), authored=np.array([1.0, 1.0, 0.7])
+    )
+    np.testing.assert_allclose(gains[0], 0.5, atol=0.01)
+    assert 1.8 < gains[1] < 2.0  # 2.0, were it not drawn towards its authored gain
+    assert gains[2] == 0.7
 
 
 def test_modes_are_ordered_and_orthogonal(arrays: FaceModelArrays) -> None:
