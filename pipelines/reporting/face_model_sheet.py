@@ -1,4 +1,4 @@
-"""A sheet that shows what a face model can express: identities, expressions, skins."""
+"""A sheet that shows what a face model can express: identities, expressions, skins, people, light."""
 
 from itertools import product
 from pathlib import Path
@@ -10,17 +10,21 @@ from models.coefficients import Coefficients
 from models.face_model import FaceModel
 from pipelines.reporting.artist import Artist, Picture, neutral_coefficients
 from pipelines.reporting.sheet import Cell, save_sheet
+from pipelines.synthetic.light import LIGHT_KINDS, Light, draw_light
+from pipelines.synthetic.person import draw_expression, draw_person
 
 COLUMNS = 8
 DEVIATIONS = 3.0
+_SEED = 3
 _TURNED = 0.6  # radians, the third view of the mean face
 
 
 def face_model_figure(path: Path, artist: Artist) -> None:
-    """Mean face; the first identity modes at minus and plus three standard deviations; expressions; skins."""
+    """Mean face; first identity modes at ±3 standard deviations; expressions; skins; random people; kinds of light."""
     model = artist.model
     rows = [mean_row(artist), mode_row(artist, "shape"), _expression_row(artist), _skin_row(artist)]
-    save_rows(path, rows, ["mean", f"identity ±{DEVIATIONS:g}σ", "expressions", "skins"], model)
+    rows += [_people_row(artist), _light_row(artist)]
+    save_rows(path, rows, ["mean", f"identity ±{DEVIATIONS:g}σ", "expressions", "skins", "people", "light"], model)
 
 
 def save_rows(path: Path, rows: list[list[Cell]], labels: list[str], model: FaceModel) -> None:
@@ -74,6 +78,37 @@ def _skin_row(artist: Artist) -> list[Cell]:
     ordered = bank[torch.argsort(brightness, descending=True, stable=True).numpy()]
     neutral = neutral_coefficients(artist.model)
     return [_full(artist, neutral._replace(albedo=torch.from_numpy(ordered[i])[None])) for i in _spread(len(ordered))]
+
+
+def _people_row(artist: Artist) -> list[Cell]:
+    """Random people as the synthetic photographs show them, without hair: turned, with expressions, in random light."""
+    generator = np.random.default_rng(_SEED)
+    people: list[Cell] = []
+    for _ in range(COLUMNS):
+        person = draw_person(artist.model, generator)
+        coefficients = neutral_coefficients(artist.model)._replace(
+            shape=torch.from_numpy(person.shape)[None],
+            albedo=torch.from_numpy(person.albedo)[None],
+            expression=torch.from_numpy(draw_expression(artist.model, generator))[None],
+            euler_angles=torch.tensor([[0.0, generator.uniform(-_TURNED, _TURNED), 0.0]]),
+        )
+        people.append(_full(artist, _lit(coefficients, draw_light(generator))))
+    return people
+
+
+def _light_row(artist: Artist) -> list[Cell]:
+    """The mean face in two lights of each kind."""
+    generator, neutral = np.random.default_rng(_SEED), neutral_coefficients(artist.model)
+    kinds = [kind for kind in LIGHT_KINDS for _ in range(2)]
+    return [_full(artist, _lit(neutral, draw_light(generator, kind=kind))) for kind in kinds[:COLUMNS]]
+
+
+def _lit(coefficients: Coefficients, light: Light) -> Coefficients:
+    return coefficients._replace(
+        sh_coefficients=torch.from_numpy(light.sh_coefficients)[None],
+        light_position=torch.from_numpy(light.position)[None],
+        shininess=torch.tensor([[light.shininess]]),
+    )
 
 
 def _full(artist: Artist, coefficients: Coefficients) -> Picture | None:

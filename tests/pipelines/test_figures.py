@@ -152,10 +152,10 @@ def test_curves_survive_a_diverged_variant(data: Path, tmp_path: Path) -> None:
     assert not is_blank(pixels(tmp_path / "curves.png"))
 
 
-def test_the_face_model_sheet_has_four_rows(artist: Artist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_face_model_sheet_has_six_rows(artist: Artist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.reporting.face_model_sheet.COLUMNS", 3)
     face_model_figure(tmp_path / "sheet.png", artist)
-    assert not any(is_blank(row) for row in np.array_split(pixels(tmp_path / "sheet.png"), 4))
+    assert not any(is_blank(row) for row in np.array_split(pixels(tmp_path / "sheet.png"), 6))
 
 
 def test_every_figure_is_drawn(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
