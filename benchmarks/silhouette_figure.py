@@ -17,6 +17,7 @@ from pipelines.reporting.sheet import new_figure, save
 
 VERTICES = 37000
 YAW_DEGREES, SCALE = 30.0, 0.875
+DETAIL = (slice(70, 94), slice(13, 45))  # rows and columns of the part that is enlarged
 ACCOUNTS = ("finite differences", "micro-edges (ours)", "pixel-pair antialiasing")
 
 
@@ -35,13 +36,15 @@ def save_figure(arrays: FaceModelArrays, path: Path) -> None:
     shift = mask_changes(_clip(face), _one_pixel(_clip(face, shift_mm=1.0) - _clip(face)), face.triangles)
     mouth, wider = mouth_mesh(arrays, 0.6), mouth_mesh(arrays, 0.7)
     opening = mask_changes(_clip(mouth), _one_pixel(_clip(wider) - _clip(mouth)), mouth.triangles)
-    whole, detail = slice(0, SIZE), (slice(98, 134), slice(38, 74))
     lines = [
-        Row(f"face, {VERTICES:,} vertices,\nmoves right by a pixel", shift, whole, whole),
-        Row("the same, enlarged", shift, *detail),
-        Row(f"inner mouth, {len(mouth.triangles)} triangles,\nopens by a pixel", opening, *_box(opening[0])),
+        Row(f"face, {VERTICES:,} vertices,\nmoves right by a pixel", shift, *_box(shift[0], margin=5)),
+        Row("the same, enlarged", shift, *DETAIL),
+        Row(f"inner mouth,\n{len(mouth.triangles)} triangles,\nopens by a pixel", opening, *_box(opening[0], margin=3)),
     ]
-    figure, axes = new_figure(nrows=len(lines), ncols=3, figsize=(7.2, 7.0))
+    shapes = [line.changes[0][line.rows, line.columns].shape for line in lines]
+    heights = [height / width for height, width in shapes]
+    options = {"height_ratios": heights}
+    figure, axes = new_figure(nrows=3, ncols=3, figsize=(7.0, 2.1 * sum(heights) + 1.9), gridspec_kw=options)
     for axis, account in zip(axes[0], ACCOUNTS, strict=True):
         axis.set_title(account)
     for line, cells in zip(lines, axes, strict=True):
@@ -50,7 +53,8 @@ def save_figure(arrays: FaceModelArrays, path: Path) -> None:
             shown = change[line.rows, line.columns]
             drawn = axis.imshow(shown, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
             axis.set(xticks=[], yticks=[], xlabel=f"sum of sizes {float(shown.abs().sum()):.0f} px")
-    figure.colorbar(drawn, ax=axes, shrink=0.4, label="change of the pixel's coverage")
+    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.5, aspect=40, ticks=[-1, -0.5, 0, 0.5, 1])
+    bar.set_label("change of a pixel's coverage")
     save(figure, path)
 
 
@@ -83,7 +87,7 @@ def _one_pixel(move: Tensor) -> Tensor:
     return move * (2 / SIZE * CAMERA.distance_mm / farthest)
 
 
-def _box(change: Tensor, margin: int = 4) -> tuple[slice, slice]:
+def _box(change: Tensor, *, margin: int) -> tuple[slice, slice]:
     """Rows and columns around all that changes."""
     places = change.nonzero()
     (top, left), (bottom, right) = places.amin(dim=0).tolist(), places.amax(dim=0).tolist()

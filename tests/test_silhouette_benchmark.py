@@ -1,14 +1,16 @@
 """Pixel-pair antialiasing is right where it should be and blind where it must be; the benchmark's helpers are exact."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
 from benchmarks import pixel_pair, silhouette
+from benchmarks.extended_edges import extended_edge_gradient
 from benchmarks.face_meshes import Mesh, cut_rim, face_mesh, halve_longest_edges
-from models.rasterizer import coverage, edge_gradient, rasterize, reference
+from models.rasterizer import coverage, edge_gradient, interpolate, rasterize, reference
 from models.rasterizer.edges import triangle_neighbours
 from tests.toy import toy_face_arrays
 
@@ -110,6 +112,19 @@ def test_edges_inside_a_surface_are_left_alone() -> None:
     assert torch.equal(pixel_pair.antialias(image, clip, triangles, ids), image)
 
 
+def test_surfaces_that_cut_through_each_other_are_left_alone() -> None:
+    # Depths x / 64 and 1 - x / 64, both beyond the picture on all sides: their own edges lie far from where they meet.
+    corners = torch.tensor([[-90.0, -90], [250, -90], [-90, 250]])
+    rising = torch.cat([corners, corners[:, :1] / SIZE], dim=1)
+    falling = torch.cat([corners, 1 - corners[:, :1] / SIZE], dim=1)
+    triangles = torch.tensor([[0, 1, 2], [3, 4, 5]])
+    clip = clip_from_pixel(torch.cat([rising, falling]))
+    ids = rasterize(clip, triangles, (SIZE, SIZE))
+    assert (ids[0, 30, :31] == 0).all() and (ids[0, 30, 33:] == 1).all()
+    image = torch.rand(1, SIZE, SIZE, 3)
+    assert torch.equal(pixel_pair.antialias(image, clip, triangles, ids), image)
+
+
 def test_folded_edges_are_silhouettes() -> None:
     # Two triangles at the edge from (0, 0) to (0, 9): first side by side, then folded onto one another.
     screen = torch.tensor([[[0.0, 0], [0, 9], [9, 4], [-9, 4]], [[0, 0], [0, 9], [9, 4], [8, 4]]])
@@ -151,6 +166,65 @@ def test_sliver_that_covers_no_centre_is_seen_by_neither_alone() -> None:
         assert not area_gradient(operator, points, triangles).any()
 
 
+# --- colours carried on to the outline
+
+
+def colour_scene() -> tuple[Tensor, Tensor, Tensor]:
+    """Clip coordinates, triangles and linear colours of a card before a wall that it covers in part."""
+    card = torch.tensor([[-9.2, 9.7, 0.1], [30.4, 11.2, 0.1], [33.1, 52.6, 0.1], [-9, 49, 0.1]])
+    wall = torch.tensor([[12.3, -9, 0.5], [58.7, 3.1, 0.5], [51.2, 70, 0.5], [12, 70, 0.5]])
+    points = torch.cat([card, wall])
+    triangles = torch.tensor([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]])
+    colours = points[:, :2].fliplr()[None] / SIZE + torch.tensor([0.5, 0.1]) * (points[:, 2:] > 0.3)
+    return clip_from_pixel(points), triangles, colours
+
+
+def gradient_of(operator: Callable[..., Tensor], kept: bool = True, **options: float) -> Tensor:
+    """Gradient to the clip coordinates of a weighted sum of the picture; without `kept` of the outlines alone."""
+    clip, triangles, colours = colour_scene()
+    clip.requires_grad_()
+    ids = rasterize(clip.detach(), triangles, (SIZE, SIZE))
+    picture = interpolate(colours, clip if kept else clip.detach(), triangles, ids)
+    weights = torch.sin(torch.arange(SIZE) / 9)[:, None, None] + torch.tensor([1.0, -0.4])
+    picture = operator(picture, clip, triangles, ids, **options)
+    (gradient,) = torch.autograd.grad((picture * weights).sum(), clip)
+    return gradient
+
+
+def test_without_extension_it_is_the_edge_gradient() -> None:
+    found = gradient_of(extended_edge_gradient, kept=False, extension_px=0.0)
+    assert silhouette.relative_error(found, gradient_of(edge_gradient, kept=False)) < 1e-5
+
+
+def test_extension_takes_the_bias_from_linear_colours() -> None:
+    # A shift to the right of everything, against the same picture with 16 x 16 samples.
+    clip, triangles, colours = colour_scene()
+    move = torch.zeros_like(clip)
+    move[..., 0] = 2 / SIZE
+    weights = torch.sin(torch.arange(SIZE) / 9)[:, None, None] + torch.tensor([1.0, -0.4])
+    forth, back = (
+        silhouette.averaged(interpolate(colours, moved, triangles, rasterize(moved, triangles, (1024, 1024))), 16)
+        for moved in (clip + 0.25 * move, clip - 0.25 * move)
+    )
+    expected = float(((forth - back) * weights).sum() / 0.5)
+    ours, extended = (float((gradient_of(f) * move).sum()) for f in (edge_gradient, extended_edge_gradient))
+    assert abs(extended - expected) < 0.3 * abs(ours - expected)
+
+
+def test_surface_one_pixel_wide_has_no_colour_to_carry_on() -> None:
+    points = torch.tensor([[9.8, -9], [11.1, -9], [11.1, 99], [9.8, 99]])
+    triangles, clip = torch.tensor([[0, 1, 2], [0, 2, 3]]), clip_from_pixel(points).requires_grad_()
+    ids = rasterize(clip.detach(), triangles, (SIZE, SIZE))
+    assert (ids[0, 30] >= 0).sum() == 1
+    image = torch.rand(1, SIZE, SIZE, 3) * (ids >= 0).unsqueeze(-1)
+    weights = torch.arange(SIZE)[:, None] / 9
+    plain, extended = (
+        torch.autograd.grad((operator(image, clip, triangles, ids) * weights).sum(), clip)[0]
+        for operator in (edge_gradient, extended_edge_gradient)
+    )
+    assert silhouette.relative_error(extended, plain) < 1e-4
+
+
 # --- the benchmark's helpers
 
 
@@ -173,6 +247,7 @@ def test_halving_edges_keeps_the_surface_and_leaves_no_gap() -> None:
         added = (triangle_neighbours(finer.triangles) < 0).sum() - border
         assert 0 <= added <= border and (added == border or count < 10_000)
         assert len(finer.vertices) == len(mesh.vertices) + count or count == 10_000
+        assert count < 100 or _longest_edge(finer) < 0.99 * _longest_edge(mesh)
 
 
 def test_cut_rim_keeps_the_middle() -> None:
@@ -199,6 +274,11 @@ def test_measured_errors_of_a_toy_face(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.errors["mask", "no operator"] == 1
     assert result.errors["mask", silhouette.OURS] < 0.1 < result.errors["mask", silhouette.COMPARED]
     assert 0 < result.found < 1
+
+
+def _longest_edge(mesh: Mesh) -> float:
+    corners = mesh.vertices[mesh.triangles.long()]
+    return float((corners - corners.roll(1, dims=1)).norm(dim=-1).max())
 
 
 def _doubled_normals(mesh: Mesh) -> Tensor:
