@@ -10,13 +10,12 @@ from pipelines.embedded_face.details import with_details
 from pipelines.embedded_face.expressions import expression_modes
 from pipelines.embedded_face.geometry import Points
 from pipelines.embedded_face.identity import identity_modes
-from pipelines.embedded_face.landmarks import landmark_vertices
+from pipelines.embedded_face.landmarks import alignment_centre, landmark_vertices
 from pipelines.embedded_face.mouth import mouth_patch
 from pipelines.embedded_face.occlusion import ambient_occlusion
 from pipelines.embedded_face.radial import RadialSurface
 from pipelines.embedded_face.regions import soft_regions, vertex_segments
 from pipelines.embedded_face.template import Part, Template, build_template
-from pipelines.morphable_models.assembly import alignment_centre
 from pipelines.params import FaceModelParams
 
 IDENTITY_MODES, EXPRESSION_MODES, ALBEDO_MODES = 199, 100, 145  # Sec. 3 of the paper

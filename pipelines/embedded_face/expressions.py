@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from pipelines.embedded_face.authored import EYE_CENTRE, MOUTH_HALF_WIDTH
 from pipelines.embedded_face.fields import FieldAuthor
 from pipelines.embedded_face.geometry import Indices, Mask, Points, Scalars, bell, folded, smoothstep
-from pipelines.embedded_face.modes import Fields, principal_modes
+from pipelines.embedded_face.modes import Fields, principal_modes, spanning_modes
 from pipelines.embedded_face.regions import SoftRegions
 from pipelines.embedded_face.smooth_fields import Scale, displacement_fields, scalar_basis
 from pipelines.embedded_face.template import Part, Template
 
 _JAW_JOINT = (-20.0, -92.0)  # y, z of the axis of the jaw
 _JAW_ANGLE_DEGREES, _JAW_DROP_MM = 15.0, 1.5
-_DEVIATION = 0.45  # of an activation, for the variance of the modes
 _UPPER_BLINK, _LOWER_BLINK = 0.86, 0.14  # share of the fissure that each lid closes
 _LID_BULGE = 0.12  # mm outwards per mm of lid travel: the straight path of a vertex would cut through the eyeball
 
@@ -35,18 +34,14 @@ class ExpressionModes(NamedTuple):
 def expression_modes(template: Template, regions: SoftRegions, count: int) -> ExpressionModes:
     """Modes that span all actions exactly, filled up to `count` with smooth fields of the mouth, brows and cheeks."""
     actions = facial_actions(template, regions)
-    stack = np.stack(list(actions.values())).reshape(len(actions), -1)
-    # not `principal_modes`: squaring the fields costs the precision that the smallest of these modes need
-    mixing, lengths, directions = np.linalg.svd(_DEVIATION * stack, full_matrices=False)
-    signs = np.sign(directions[np.arange(len(stack)), np.abs(directions).argmax(axis=1)])
-    smooth = _smooth_fields(template).reshape(-1, stack.shape[1])
-    projected = directions.astype(np.float32)
+    spanning = spanning_modes(np.stack(list(actions.values())))
+    smooth = _smooth_fields(template).reshape(-1, spanning.directions.shape[1])
+    projected = spanning.directions.astype(np.float32)
     remainder = smooth - (smooth @ projected.T) @ projected
-    filling = principal_modes(remainder.reshape(len(smooth), -1, 3), count - len(stack))
-    spanning = ((signs * lengths)[:, None] * directions).reshape(len(stack), -1, 3)
-    coefficients = np.zeros((len(stack), count))
-    coefficients[:, : len(stack)] = mixing * signs / _DEVIATION
-    return ExpressionModes(np.concatenate([spanning, filling]), tuple(actions), coefficients)
+    filling = principal_modes(remainder.reshape(len(smooth), -1, 3), count - len(actions))
+    coefficients = np.zeros((len(actions), count))
+    coefficients[:, : len(actions)] = spanning.action_coefficients
+    return ExpressionModes(np.concatenate([spanning.modes, filling]), tuple(actions), coefficients)
 
 
 def facial_actions(template: Template, regions: SoftRegions) -> dict[str, Points]:

@@ -1,10 +1,11 @@
 """The 68 landmarks on the mesh: on the curves of the template, else the vertex nearest to an authored point."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator
 from scipy.spatial import cKDTree
 
-from models.landmarks import LANDMARK_COUNT, MIRRORED
+from models.landmarks import LANDMARK_COUNT, LANDMARKS, MIRRORED, MOUTH_CORNERS, NOSE_TIP
 from pipelines.embedded_face.geometry import Indices, Points
 from pipelines.embedded_face.regions import SoftRegions
 from pipelines.embedded_face.template import Template
@@ -74,3 +75,10 @@ def _mirrored(half: Indices, mirror: Indices) -> Indices:
     """Fill landmarks that are still -1 with the mirror images of their partners."""
     partners = half[list(MIRRORED)]
     return np.where(half >= 0, half, mirror[partners])
+
+
+def alignment_centre(vertices: NDArray[np.floating], landmarks: Indices) -> NDArray[np.float64]:
+    """Mean (3,) of the five alignment points of a face, in the unit of the vertices."""
+    eyes = [vertices[landmarks[list(LANDMARKS[name])]].mean(axis=0) for name in ("right_eye", "left_eye")]
+    others = vertices[landmarks[[NOSE_TIP, *MOUTH_CORNERS]]]
+    return np.asarray(np.mean([*eyes, *others], axis=0))

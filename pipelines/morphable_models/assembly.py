@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from skimage.measure import points_in_poly
 
 from models.face_model import FaceModelArrays, Sampling
-from models.landmarks import LANDMARKS, MIRRORED, MOUTH_CORNERS, NOSE_TIP
+from models.landmarks import LANDMARKS, MIRRORED, NOSE_TIP
 from models.segments import SEGMENT_INDEX
+from pipelines.embedded_face.landmarks import alignment_centre
 from pipelines.topology import Indices, Points, Triangles, filled, path_through, rims
 
 Fields = NDArray[np.floating]  # (modes, V, 3)
@@ -113,13 +114,6 @@ def check_landmarks(source: str, vertices: Points, landmarks: Indices) -> None:
             f"{source}: landmark {worst} is {asymmetry[worst]:.1f} mm from the mirror image of its partner, expected"
             f" at most {_ASYMMETRY_MM:g}: landmarks of another topology"
         )
-
-
-def alignment_centre(vertices: Points, landmarks: Indices) -> NDArray[np.float64]:
-    """Mean (3,) of the five alignment points of a face, in the unit of the vertices."""
-    eyes = [vertices[landmarks[list(LANDMARKS[name])]].mean(axis=0) for name in ("right_eye", "left_eye")]
-    others = vertices[landmarks[[NOSE_TIP, *MOUTH_CORNERS]]]
-    return np.asarray(np.mean([*eyes, *others], axis=0))
 
 
 def landmark_regions(vertices: Points, landmarks: Indices) -> NDArray[np.uint8]:

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from models.landmarks import LANDMARK_COUNT
 from models.segments import SEGMENT_INDEX
+from pipelines.embedded_face.modes import spanning_modes
 from pipelines.morphable_models.assembly import Fields, ReadModel, check_landmarks, landmark_regions, mouth_patch
 from pipelines.morphable_models.files import required_file
 from pipelines.topology import Indices, Points, Triangles, kept_vertices
@@ -21,7 +22,6 @@ _HOW_TO_OBTAIN = (
     " or dvc import https://github.com/ICT-VGL/ICT-FaceKit FaceXModel"
 )
 _MM = 10.0  # per unit of the files, which are in centimetres
-_DEVIATION = 0.45  # of an activation, for the variance of the modes; the same as in the embedded face
 _CORRECTIVES = ("mouthClose",)
 
 
@@ -66,7 +66,8 @@ def read_ict(root: Path, layout: Layout = OFFICIAL) -> tuple[ReadModel, None]:
     check_landmarks(_SOURCE, mean_shape, landmarks)
     action_names = [name for name in configuration.expressions if name not in _CORRECTIVES]
     identity_names = [f"identity{number:03d}" for number in range(layout.identity_count)]
-    expressions = _expression_modes(_displacements(folder, action_names, neutral)[:, kept])
+    with threadpool_limits(limits=1):  # sums of several threads round differently with their number
+        expressions = spanning_modes(_displacements(folder, action_names, neutral)[:, kept])
     return ReadModel(
         source=_SOURCE,
         mean_shape=mean_shape,
@@ -89,11 +90,6 @@ class _Configuration(NamedTuple):
 class _Mesh(NamedTuple):
     vertices: Points  # mm, in the order of the file
     faces: list[str]  # lines
-
-
-class _ExpressionModes(NamedTuple):
-    modes: Fields  # (actions, V, 3) mm, each one standard deviation long
-    action_coefficients: NDArray[np.float64]  # (actions, actions), from activations
 
 
 def _configuration(folder: Path, layout: Layout) -> _Configuration:
@@ -177,15 +173,3 @@ def _regions(vertices: Points, landmarks: Indices, eyeballs: NDArray[np.bool_]) 
     regions[regions == SEGMENT_INDEX["eyes"]] = SEGMENT_INDEX["skin"]
     regions[eyeballs] = SEGMENT_INDEX["eyes"]
     return regions
-
-
-def _expression_modes(actions: Fields) -> _ExpressionModes:
-    """Modes that span the actions (A, V, 3) exactly; the largest entry of each is positive.
-
-    On one thread: sums of several threads round differently with their number.
-    """
-    with threadpool_limits(limits=1):
-        mixing, lengths, directions = np.linalg.svd(_DEVIATION * actions.reshape(len(actions), -1), full_matrices=False)
-    signs = np.sign(directions[np.arange(len(actions)), np.abs(directions).argmax(axis=1)])
-    modes = ((signs * lengths)[:, None] * directions).reshape(actions.shape)
-    return _ExpressionModes(modes, mixing * signs / _DEVIATION)

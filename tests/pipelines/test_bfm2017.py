@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from models.face_model import FaceModelArrays
-from pipelines.morphable_models.assembly import alignment_centre, assembled
+from pipelines.embedded_face.landmarks import alignment_centre
+from pipelines.morphable_models.assembly import assembled
 from pipelines.morphable_models.bfm2017 import LANDMARK_FILE, read_bfm2017
 from pipelines.topology import rims
 from tests.toy import toy_face_arrays
