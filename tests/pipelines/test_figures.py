@@ -155,7 +155,10 @@ def test_curves_survive_a_diverged_variant(data: Path, tmp_path: Path) -> None:
 def test_the_face_model_sheet_has_six_rows(artist: Artist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipelines.reporting.face_model_sheet.COLUMNS", 3)
     face_model_figure(tmp_path / "sheet.png", artist)
-    assert not any(is_blank(row) for row in np.array_split(pixels(tmp_path / "sheet.png"), 6))
+    rows = np.array_split(pixels(tmp_path / "sheet.png"), 6)
+    assert not any(is_blank(row) for row in rows)
+    for people_or_light in rows[4:]:  # faces have colours, labels have none
+        assert np.ptp(people_or_light, axis=2).max() > 0.1
 
 
 def test_every_figure_is_drawn(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
