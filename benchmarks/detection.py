@@ -73,7 +73,8 @@ def draw_portrait(model: FaceModel, generator: np.random.Generator) -> Portrait:
         translation=torch.zeros(1, 3),
         scale=torch.full((1, 1), scale),
         sh_coefficients=_batch(light.sh_coefficients),
-        light_position=_batch(light.position),
+        light_position=_batch(light.positions),
+        light_strength=_batch(light.strengths),
         shininess=torch.full((1, 1), light.shininess),
     )
     with torch.no_grad():

@@ -19,8 +19,19 @@ class Coefficients(NamedTuple):
     translation: Float[Tensor, "B 3"]  # mm, in the frame of the face model
     scale: Float[Tensor, "B 1"]  # f, without unit, about 1
     sh_coefficients: Float[Tensor, "B 9 3"]  # lambda, linear RGB
-    light_position: Float[Tensor, "B 3"]  # p_l, mm, camera frame
-    shininess: Float[Tensor, "B 1"]  # phi, positive
+    light_position: Float[Tensor, "B L 3"]  # p_l of each specular light, mm, camera frame; the paper has one
+    light_strength: Float[Tensor, "B L"]  # of each specular light; 1 is that of Eq. 5
+    shininess: Float[Tensor, "B S"]  # phi, positive; one for the face (the paper's), or one for each of its regions
+
+
+class CoefficientSizes(NamedTuple):
+    """How long the groups are that depend on the face model and on options; the others are fixed."""
+
+    shape: int
+    expression: int
+    albedo: int
+    lights: int = 1
+    shininess: int = 1
 
 
 def detach(coefficients: Coefficients) -> Coefficients:

@@ -117,6 +117,7 @@ class FaceModel(nn.Module):
     mouth_triangles: Tensor
     landmark_vertices: Tensor
     regions: Tensor
+    region_ranks: Tensor
 
     def __init__(self, arrays: FaceModelArrays) -> None:
         super().__init__()
@@ -129,6 +130,7 @@ class FaceModel(nn.Module):
         for name in ("triangles", "mouth_triangles", "landmark_vertices"):
             self.register_buffer(name, torch.from_numpy(getattr(arrays, name)).to(torch.int32))
         self.register_buffer("regions", torch.from_numpy(arrays.regions))
+        self.register_buffer("region_ranks", torch.unique(self.regions, return_inverse=True)[1])
 
     @property
     def shape_size(self) -> int:
@@ -165,6 +167,24 @@ class FaceModel(nn.Module):
     def landmarks(self, vertices: Float[Tensor, "B V C"]) -> Float[Tensor, "B 68 C"]:
         """The 68 landmark vertices, in whatever frame the vertices are."""
         return vertices[:, self.landmark_vertices.long()]
+
+    @property
+    def region_count(self) -> int:
+        """Number of different regions that vertices belong to."""
+        return int(self.region_ranks.max()) + 1
+
+    def shininess_of_vertices(self, shininess: Float[Tensor, "B S"]) -> Float[Tensor, "B S2"]:
+        """Shininess (B, 1) of the whole face as it is; of each region (B, region_count), spread over the vertices.
+
+        Regions are counted in the order of their numbers in `models.segments.SEGMENTS`. ValueError for another length.
+        """
+        if shininess.shape[1] == 1:
+            return shininess
+        if shininess.shape[1] != self.region_count:
+            raise ValueError(
+                f"{shininess.shape[1]} values of shininess; expected 1 or one for {self.region_count} regions"
+            )
+        return shininess[:, self.region_ranks]
 
     def region_mask(self, *names: str) -> Tensor:
         """Boolean (V,): whether a vertex belongs to one of the named segments."""

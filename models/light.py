@@ -67,11 +67,11 @@ def specular_shading(
     points: Float[Tensor, "B V 3"],
     light_position: Float[Tensor, "B 3"],
     camera_position: tuple[float, float, float],
-    shininess: Float[Tensor, "B 1"],
+    shininess: Float[Tensor, "B S"],
 ) -> Float[Tensor, "B V 3"]:
     """Lit specular colour of one point light, linear RGB: Blinn–Phong (Eq. 5).
 
-    Points and positions are in mm, camera frame.
+    Points and positions are in mm, camera frame. `shininess` is one number a face (S = 1) or one a vertex (S = V).
 
     Deviation: the cosine is clamped at zero before the power, and a vertex turned away from the light gets no
     highlight; as printed, a negative cosine to a real power is NaN.
@@ -81,8 +81,29 @@ def specular_shading(
     half_way = normalize(outgoing - incoming, dim=-1)
     cosine = (half_way * normals).sum(dim=-1, keepdim=True)
     lit = (cosine > _SMALLEST_COSINE) & ((-incoming * normals).sum(dim=-1, keepdim=True) > 0)
-    power = torch.exp(shininess[:, None] * torch.log(cosine.clamp(min=_SMALLEST_COSINE)))
+    power = torch.exp(shininess[..., None] * torch.log(cosine.clamp(min=_SMALLEST_COSINE)))
     return specular_albedo.clamp(min=0) * torch.where(lit, power, torch.zeros_like(power))
+
+
+def specular_shading_of_lights(
+    specular_albedo: Float[Tensor, "B V 3"],
+    normals: Float[Tensor, "B V 3"],
+    points: Float[Tensor, "B V 3"],
+    light_position: Float[Tensor, "B L 3"],
+    light_strength: Float[Tensor, "B L"],
+    camera_position: tuple[float, float, float],
+    shininess: Float[Tensor, "B S"],
+) -> Float[Tensor, "B V 3"]:
+    """Sum of Eq. 5 over point lights, each times its strength; light adds up in linear RGB.
+
+    Beyond the paper, which has one light of strength 1 and names that a limitation.
+    """
+    highlights = [
+        strength[:, None, None]
+        * specular_shading(specular_albedo, normals, points, position, camera_position, shininess)
+        for position, strength in zip(light_position.unbind(dim=1), light_strength.unbind(dim=1), strict=True)
+    ]
+    return torch.stack(highlights).sum(dim=0)
 
 
 def srgb_from_linear(linear: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
 from models.coefficients import Coefficients
 from models.face_model import FaceModel, vertex_normals
-from models.light import diffuse_shading, specular_shading, srgb_from_linear
+from models.light import diffuse_shading, specular_shading_of_lights, srgb_from_linear
 from models.rasterizer import coverage, edge_gradient, interpolate, rasterize
 
 
@@ -41,13 +41,14 @@ def pose_face(model: FaceModel, coefficients: Coefficients, camera: Camera) -> P
         points=points,
         clip=clip_from_camera(points, camera),
         lit_diffuse=diffuse_shading(albedos.diffuse, normals, coefficients.sh_coefficients),
-        lit_specular=specular_shading(
+        lit_specular=specular_shading_of_lights(
             albedos.specular,
             normals,
             points,
             light_position=coefficients.light_position,
+            light_strength=coefficients.light_strength,
             camera_position=camera.position,
-            shininess=coefficients.shininess,
+            shininess=model.shininess_of_vertices(coefficients.shininess),
         ),
     )
 
@@ -84,6 +85,11 @@ def render_face(model: FaceModel, coefficients: Coefficients, camera: Camera, si
 def diffuse_picture(rendering: Rendering) -> Float[Tensor, "B 3 H W"]:
     """The diffuse part alone, sRGB in 0..1."""
     return srgb_from_linear(rendering.diffuse)
+
+
+def specular_picture(rendering: Rendering) -> Float[Tensor, "B 3 H W"]:
+    """The specular part alone, sRGB in 0..1."""
+    return srgb_from_linear(rendering.specular)
 
 
 def full_picture(rendering: Rendering) -> Float[Tensor, "B 3 H W"]:

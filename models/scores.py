@@ -43,8 +43,8 @@ class TruthErrors(NamedTuple):
 
     diffuse: Float[Tensor, "B"]  # root mean square over skin vertices and channels, linear RGB
     specular: Float[Tensor, "B"]
-    light_direction: Float[Tensor, "B"]  # degrees
-    shininess: Float[Tensor, "B"]
+    light_direction: Float[Tensor, "B"]  # degrees; of the first specular light
+    shininess: Float[Tensor, "B"]  # mean over the regions
     pose: Float[Tensor, "B"]  # degrees of the rotation between both
     expression: Float[Tensor, "B"]  # mm, mean over vertices
     identity: Float[Tensor, "B"]
@@ -59,8 +59,8 @@ def truth_errors(
     return TruthErrors(
         diffuse=_root_mean_square((albedos.diffuse - true_albedos.diffuse)[:, skin]),
         specular=_root_mean_square((albedos.specular - true_albedos.specular)[:, skin]),
-        light_direction=angle_degrees(estimated.light_position, true.light_position),
-        shininess=(estimated.shininess - true.shininess).abs()[:, 0],
+        light_direction=angle_degrees(estimated.light_position[:, 0], true.light_position[:, 0]),
+        shininess=(estimated.shininess - true.shininess).abs().mean(dim=-1),
         pose=rotation_degrees(estimated.euler_angles, true.euler_angles),
         expression=_mean_offset((estimated.expression - true.expression) @ model.expression_basis, visible),
         identity=_mean_offset((estimated.shape - true.shape) @ model.shape_basis, visible),

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from models.coefficients import Coefficients
 
-_TAIL_SHAPES: dict[str, tuple[int, ...]] = {"sh_coefficients": (9, 3)}  # the other groups are flat
+_TAIL_SHAPES: dict[str, tuple[int, ...]] = {"sh_coefficients": (9, 3), "light_position": (-1, 3)}  # the others: flat
 
 
 def coefficient_rows(benchmark: str, keys: Sequence[str], coefficients: Coefficients) -> pd.DataFrame:

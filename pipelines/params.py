@@ -58,6 +58,7 @@ class PhotographsParams(Section):
     glasses_fraction: Fraction
     hat_fraction: Fraction
     occluder_fraction: Fraction
+    specular_lights: Annotated[int, Field(ge=1, le=8)]
     keys_per_shard: Count
     workers: Count
     seed: int
@@ -143,6 +144,8 @@ class RegressorParams(Section):
     backbone: Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "convnext_tiny"]
     input_size: Annotated[int, Field(ge=64, le=512)]
     initialization: Literal["scratch", "imagenet", "pretrained"]
+    specular_lights: Annotated[int, Field(ge=1, le=8)]
+    shininess: Literal["global", "region"]
 
 
 class PretrainParams(Section):

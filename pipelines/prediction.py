@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from models.camera import Camera
-from models.coefficients import Coefficients
+from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
 from models.networks.regressor import neutral_coefficients
 from models.pose_fit import fitted_pose
@@ -121,7 +121,7 @@ def regressor_predictor(weights: Path, model: FaceModel) -> Predictor:
 
 def mean_face_predictor(model: FaceModel, *, camera: Camera, crop_size: int, iterations: int) -> Predictor:
     """The method to beat: average shape and albedo, no expression, white light without highlight, pose by landmarks."""
-    sizes = (model.shape_size, model.expression_size, model.albedo_size, 3, 3, 1, 27, 3, 1)
+    sizes = CoefficientSizes(model.shape_size, model.expression_size, model.albedo_size)
     mean_landmarks = model.landmarks(model.mean_shape[None])[0]
     loaded: dict[Path, dict[str, NDArray[np.float32]]] = {}
 

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 import torchvision
 
+from models.coefficients import CoefficientSizes
 from models.face_model import FaceModel
 from models.networks.regressor import Regressor
 from pipelines.params import RegressorParams
@@ -15,7 +16,11 @@ from pipelines.weights import load_weights, read_description, save_weights
 
 def build_regressor(params: RegressorParams, model: FaceModel, pretrained: Path | None) -> Regressor:
     """A network in its initial state: random, ImageNet's weights, or the supervised warm start in `pretrained`."""
-    network = Regressor(params.backbone, model.shape_size, model.expression_size, model.albedo_size)
+    shininess = model.region_count if params.shininess == "region" else 1
+    sizes = CoefficientSizes(
+        model.shape_size, model.expression_size, model.albedo_size, params.specular_lights, shininess
+    )
+    network = Regressor(params.backbone, sizes)
     if params.initialization == "imagenet":
         _load_imagenet(network, params.backbone)
     elif params.initialization == "pretrained":
@@ -33,19 +38,18 @@ def save_regressor(
     provenance: dict[str, Any],
 ) -> None:
     """Write a regressor with what is needed to build it again and where it came from."""
-    description = {"backbone": params.backbone, "group_sizes": network.group_sizes[:3], "input_size": params.input_size}
+    description = {"backbone": params.backbone, "sizes": network.sizes._asdict(), "input_size": params.input_size}
     save_weights(folder, network, {**description, **provenance}, history)
 
 
 def load_regressor(folder: Path, model: FaceModel) -> Regressor:
     """The trained network in `folder`, in evaluation mode; ValueError when it was trained for another face model."""
     description = read_description(folder)
-    sizes = (model.shape_size, model.expression_size, model.albedo_size)
-    if tuple(description["group_sizes"]) != sizes:
-        raise ValueError(
-            f"{folder}: trained for a face model with {description['group_sizes']} modes, this one has {list(sizes)}"
-        )
-    network = Regressor(description["backbone"], *sizes)
+    sizes = CoefficientSizes(**description["sizes"])
+    modes = (model.shape_size, model.expression_size, model.albedo_size)
+    if sizes[:3] != modes:
+        raise ValueError(f"{folder}: trained for a face model with {list(sizes[:3])} modes, this one has {list(modes)}")
+    network = Regressor(description["backbone"], sizes)
     load_weights(folder, network)
     return network.eval()
 

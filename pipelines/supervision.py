@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
-from torch.nn.functional import cosine_similarity, smooth_l1_loss
+from torch.nn.functional import cosine_similarity, pad, smooth_l1_loss
 
 from models.augmentation import Movements, move_landmarks
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
@@ -30,8 +30,9 @@ class Targets(NamedTuple):
     landmarks: Float[Tensor, "B 68 2"]  # pixels of the crop
     euler_angles: Float[Tensor, "B 3"]  # radians
     sh_coefficients: Float[Tensor, "B 9 3"]
-    light_position: Float[Tensor, "B 3"]  # mm, camera frame
-    shininess: Float[Tensor, "B 1"]
+    light_position: Float[Tensor, "B L 3"]  # mm, camera frame
+    light_strength: Float[Tensor, "B L"]
+    shininess: Float[Tensor, "B S"]
 
 
 class TruthLosses(NamedTuple):
@@ -62,15 +63,13 @@ class Supervision(nn.Module):
         posed = camera_from_model(vertices, predicted.euler_angles, predicted.translation, predicted.scale)
         clip = clip_from_camera(self.model.landmarks(posed), self.camera)
         points = pixel_from_clip(clip, (self.crop_size, self.crop_size))
-        light_direction = cosine_similarity(predicted.light_position, wanted.light_position, dim=-1)
-        shininess_ratio = predicted.shininess / wanted.shininess
         return TruthLosses(
             vertices=torch.linalg.vector_norm(vertices - wanted.vertices, dim=-1).mean() / 5,
             landmarks=self.landmark_weight * torch.linalg.vector_norm(points - wanted.landmarks, dim=-1).mean() / 5,
             pose=smooth_l1_loss(predicted.euler_angles, wanted.euler_angles, beta=0.05) / 0.2,
             albedo=(_albedos(self.model, predicted) - wanted.albedos).abs().mean() / 0.05,
             light=smooth_l1_loss(predicted.sh_coefficients, wanted.sh_coefficients, beta=0.1) / 0.2,
-            highlight=(1 - light_direction).mean() + torch.log(shininess_ratio).abs().mean() / 2,
+            highlight=_highlight_loss(predicted, wanted),
         )
 
     def targets(self, known: Truth, movements: Movements) -> Targets:
@@ -87,6 +86,7 @@ class Supervision(nn.Module):
             euler_angles=true.euler_angles,
             sh_coefficients=true.sh_coefficients,
             light_position=true.light_position,
+            light_strength=true.light_strength,
             shininess=true.shininess,
         )
         pairs = zip(unmoved, _mirrored(unmoved, self.partners), strict=True)
@@ -119,6 +119,22 @@ def _mirrored(faces: Targets, partners: Int[Tensor, "V"]) -> Targets:
         sh_coefficients=rotated_sh(faces.sh_coefficients, reflection),
         light_position=faces.light_position * mirror,
     )
+
+
+def _highlight_loss(predicted: Coefficients, wanted: Targets) -> Tensor:
+    """Directions of the specular lights, each as much as it is there, strengths of all, and shininess.
+
+    The network may know more lights than the photographs have, or fewer; a light that one side lacks has no strength.
+    """
+    lights, true_lights = predicted.light_strength.shape[1], wanted.light_strength.shape[1]
+    common = min(lights, true_lights)
+    cosine = cosine_similarity(predicted.light_position[:, :common], wanted.light_position[:, :common], dim=-1)
+    directions = ((1 - cosine) * wanted.light_strength[:, :common]).sum(dim=-1)
+    strengths = pad(predicted.light_strength, (0, true_lights - common)) - pad(
+        wanted.light_strength, (0, lights - common)
+    )
+    shininess_ratio = predicted.shininess / wanted.shininess
+    return (directions + strengths.abs().sum(dim=-1)).mean() + torch.log(shininess_ratio).abs().mean() / 2
 
 
 def _albedos(model: FaceModel, coefficients: Coefficients) -> Float[Tensor, "B V 6"]:

@@ -25,7 +25,7 @@ def true_coefficients(rows: pd.DataFrame) -> Coefficients:
     rotation = rotation_from_euler(turn)
     known["euler_angles"] = known["euler_angles"] + turn
     known["sh_coefficients"] = rotated_sh(known["sh_coefficients"], rotation)
-    known["light_position"] = (rotation @ known["light_position"][..., None])[..., 0]
+    known["light_position"] = known["light_position"] @ rotation.mT
     return Coefficients(**known, translation=torch.zeros(len(rows), 3), scale=torch.ones(len(rows), 1))
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.camera import Camera
-from models.coefficients import Coefficients
+from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
 from models.networks.recognizer import Recognizer
 from models.networks.regressor import neutral_coefficients
@@ -27,7 +27,7 @@ from tests.toy import toy_face_arrays
 
 CAMERA = Camera(math.radians(12.6), 1000.0)
 SIZE = 64  # px of a crop, instead of 224
-GROUP_SIZES = (6, 5, 4, 3, 3, 1, 27, 3, 1)
+SIZES = CoefficientSizes(6, 5, 4)
 WHOLE_PICTURE = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 
 _PARAMS_FILE = Path(__file__).parents[1] / "params.yaml"
@@ -51,14 +51,14 @@ def write_aligned(folder: Path, pictures: dict[str, NDArray[np.uint8]], **column
 def random_faces(count: int, seed: int = 0) -> Coefficients:
     """Toy faces near the mean in various poses, most with an open mouth."""
     generator = torch.Generator().manual_seed(seed)
-    neutral = neutral_coefficients(GROUP_SIZES, count)
+    neutral = neutral_coefficients(SIZES, count)
     changes = {
         "shape": 0.5 * torch.randn(count, 6, generator=generator),
         "expression": 0.3 * torch.randn(count, 5, generator=generator),
         "albedo": torch.randn(count, 4, generator=generator),
         "euler_angles": 0.15 * torch.randn(count, 3, generator=generator),
         "sh_coefficients": neutral.sh_coefficients + 0.1 * torch.randn(count, 9, 3, generator=generator),
-        "light_position": neutral.light_position + 200 * torch.randn(count, 3, generator=generator),
+        "light_position": neutral.light_position + 200 * torch.randn(count, 1, 3, generator=generator),
         "shininess": neutral.shininess * (0.5 + torch.rand(count, 1, generator=generator)),
     }
     changes["expression"][:, 0] = torch.linspace(0, 1.5, count)

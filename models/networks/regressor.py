@@ -5,7 +5,7 @@ import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from models.coefficients import Coefficients
+from models.coefficients import Coefficients, CoefficientSizes
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -18,6 +18,8 @@ _AMBIENT = 2.4  # first harmonic; lights a surface with 2.4 × 0.282 = 0.68 of i
 _SH_SCALE = 0.5
 _LIGHT_POSITION = (0.0, 250.0, 700.0)  # mm, camera frame: above and in front
 _LIGHT_POSITION_SCALE = 300.0
+_LIGHTS_APART = 400.0  # mm; further lights begin left and right of the first, in turn
+_LOGIT_STRENGTH = -2.0  # of further lights: they begin weak, near the paper's single light
 _SHININESS = 20.0  # AlbedoMM's own renderer
 _LOG_SHININESS_SCALE = 0.5
 
@@ -28,11 +30,11 @@ class Regressor(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: str, shape_size: int, expression_size: int, albedo_size: int) -> None:
+    def __init__(self, backbone: str, sizes: CoefficientSizes) -> None:
         super().__init__()
-        self.group_sizes = (shape_size, expression_size, albedo_size, 3, 3, 1, 27, 3, 1)
+        self.sizes = sizes
         self.backbone, feature_size = _headless(backbone)
-        self.head = nn.Linear(feature_size, sum(self.group_sizes))
+        self.head = nn.Linear(feature_size, sum(raw_sizes(sizes)))
         nn.init.normal_(self.head.weight, std=1.0e-3)  # begins near the mean face in the prior's light
         nn.init.zeros_(self.head.bias)
         self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
@@ -43,12 +45,18 @@ class Regressor(nn.Module):
         features = self.backbone((image - self.mean) / self.std)
         with torch.autocast(image.device.type, enabled=False):
             raw = self.head(features.float())
-        return coefficients_from_raw(raw, self.group_sizes)
+        return coefficients_from_raw(raw, self.sizes)
 
 
-def coefficients_from_raw(raw: Float[Tensor, "B R"], group_sizes: tuple[int, ...]) -> Coefficients:
+def raw_sizes(sizes: CoefficientSizes) -> tuple[int, ...]:
+    """Outputs of the network for each group, in the order of `Coefficients`; the first light's strength is fixed."""
+    return (*sizes[:3], 3, 3, 1, 27, 3 * sizes.lights, sizes.lights - 1, sizes.shininess)
+
+
+def coefficients_from_raw(raw: Float[Tensor, "B R"], sizes: CoefficientSizes) -> Coefficients:
     """Coefficients in their units from the network's raw output, in which every group has a spread of about one."""
-    shape, expression, albedo, angles, translation, scale, sh, light, shininess = raw.split(group_sizes, dim=-1)
+    groups = raw.split(raw_sizes(sizes), dim=-1)
+    shape, expression, albedo, angles, translation, scale, sh, lights, strengths, shininess = groups
     ambient = torch.zeros_like(sh).unflatten(-1, (9, 3))
     ambient[:, 0] = _AMBIENT
     return Coefficients(
@@ -59,14 +67,23 @@ def coefficients_from_raw(raw: Float[Tensor, "B R"], group_sizes: tuple[int, ...
         translation=_TRANSLATION_SCALE * translation,
         scale=torch.exp(_LOG_SCALE_SCALE * scale),
         sh_coefficients=ambient + _SH_SCALE * sh.unflatten(-1, (9, 3)),
-        light_position=light.new_tensor(_LIGHT_POSITION) + _LIGHT_POSITION_SCALE * light,
+        light_position=_first_positions(lights, sizes.lights) + _LIGHT_POSITION_SCALE * lights.unflatten(-1, (-1, 3)),
+        light_strength=torch.cat([torch.ones_like(raw[:, :1]), torch.sigmoid(_LOGIT_STRENGTH + strengths)], dim=-1),
         shininess=_SHININESS * torch.exp(_LOG_SHININESS_SCALE * shininess),
     )
 
 
-def neutral_coefficients(group_sizes: tuple[int, ...], batch_size: int) -> Coefficients:
+def neutral_coefficients(sizes: CoefficientSizes, batch_size: int) -> Coefficients:
     """The mean face, frontal, in the prior's light: what an untrained network answers."""
-    return coefficients_from_raw(torch.zeros(batch_size, sum(group_sizes)), group_sizes)
+    return coefficients_from_raw(torch.zeros(batch_size, sum(raw_sizes(sizes))), sizes)
+
+
+def _first_positions(like: Tensor, lights: int) -> Float[Tensor, "L 3"]:
+    """Where the lights begin, mm: the first in the middle, the others beside it, so that they can differ."""
+    places = like.new_tensor(_LIGHT_POSITION).repeat(lights, 1)
+    steps = torch.arange(lights, device=like.device)
+    places[:, 0] += _LIGHTS_APART * ((steps + 1) // 2) * (1 - 2 * (steps % 2))
+    return places
 
 
 def _headless(backbone: str) -> tuple[nn.Module, int]:

@@ -71,6 +71,7 @@ def _synthetic_entries(face_model: Path, params: PhotographsParams, distance_mm:
         size=params.size,
         distance_mm=distance_mm,
         chances=Chances(params.glasses_fraction, params.hat_fraction, params.occluder_fraction),
+        specular_lights=params.specular_lights,
         seed=params.seed,
     )
     taken = generate(face_model, size, workers=params.workers)

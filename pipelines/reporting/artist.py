@@ -12,9 +12,17 @@ from torch.nn.functional import avg_pool2d, normalize
 from models.camera import Camera, clip_from_camera
 from models.coefficients import Coefficients
 from models.face_model import FaceModel, vertex_normals
-from models.light import diffuse_shading, linear_from_srgb, sh_basis, specular_shading, srgb_from_linear
+from models.light import diffuse_shading, linear_from_srgb, sh_basis, specular_shading_of_lights, srgb_from_linear
 from models.rasterizer import interpolate, rasterize
-from models.renderer import Rendering, landmark_pixels, pose_face, render
+from models.renderer import (
+    Rendering,
+    diffuse_picture,
+    full_picture,
+    landmark_pixels,
+    pose_face,
+    render,
+    specular_picture,
+)
 from pipelines.reporting.predictions import is_finite
 
 Picture = NDArray[np.float32]
@@ -54,9 +62,9 @@ class Artist:
         rendering = render(self.model, face, self.size * _SUPERSAMPLING)
         ground = _ground(rendering)
         return Drawn(
-            full=_shrunk(srgb_from_linear(rendering.diffuse + rendering.specular) + ground),
-            diffuse=_shrunk(srgb_from_linear(rendering.diffuse) + ground),
-            specular=_shrunk(srgb_from_linear(rendering.specular)),
+            full=_shrunk(full_picture(rendering) + ground),
+            diffuse=_shrunk(diffuse_picture(rendering) + ground),
+            specular=_shrunk(specular_picture(rendering)),
             coverage=_shrunk(rendering.coverage)[..., 0] > 0.5,
             landmarks=landmark_pixels(self.model, face, self.size)[0].numpy(),
         )
@@ -109,13 +117,14 @@ class Artist:
         inside = (x**2 + y**2) < 1
         normals = torch.stack([x, y, (1 - x**2 - y**2).clamp(min=0).sqrt()], dim=-1)[inside][None]
         grey = torch.full_like(normals, _CLAY_ALBEDO)
-        lit = diffuse_shading(grey, normals, coefficients.sh_coefficients) + specular_shading(
+        lit = diffuse_shading(grey, normals, coefficients.sh_coefficients) + specular_shading_of_lights(
             torch.full_like(normals, _SPHERE_SPECULAR),
             normals,
             normals * _SPHERE_RADIUS_MM,
             light_position=coefficients.light_position,
+            light_strength=coefficients.light_strength,
             camera_position=self.camera.position,
-            shininess=coefficients.shininess,
+            shininess=coefficients.shininess.mean(dim=-1, keepdim=True),
         )
         picture = torch.full((size, size, 3), PAPER)
         picture[inside] = srgb_from_linear(lit[0])
@@ -139,7 +148,8 @@ def neutral_coefficients(model: FaceModel) -> Coefficients:
         translation=torch.zeros(1, 3),
         scale=torch.ones(1, 1),
         sh_coefficients=sh,
-        light_position=torch.tensor([[-300.0, 400.0, 700.0]]),
+        light_position=torch.tensor([[[-300.0, 400.0, 700.0]]]),
+        light_strength=torch.ones(1, 1),
         shininess=torch.full((1, 1), 18.0),
     )
 

@@ -106,7 +106,8 @@ def _light_row(artist: Artist) -> list[Cell]:
 def _lit(coefficients: Coefficients, light: Light) -> Coefficients:
     return coefficients._replace(
         sh_coefficients=torch.from_numpy(light.sh_coefficients)[None],
-        light_position=torch.from_numpy(light.position)[None],
+        light_position=torch.from_numpy(light.positions)[None],
+        light_strength=torch.from_numpy(light.strengths)[None],
         shininess=torch.tensor([[light.shininess]]),
     )
 

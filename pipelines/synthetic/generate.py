@@ -29,6 +29,7 @@ class DataSetSize(NamedTuple):
     size: int  # px
     distance_mm: float  # of the camera, see view.draw_view
     chances: Chances
+    specular_lights: int
     seed: int
 
 
@@ -75,7 +76,8 @@ def truth_row(key: str, person: Person, expression: Array, view: View, taken: Ph
         "albedo": person.albedo.tolist(),
         "euler_angles": view.euler_angles.tolist(),
         "sh_coefficients": view.light.sh_coefficients.ravel().tolist(),
-        "light_position": view.light.position.tolist(),
+        "light_position": view.light.positions.ravel().tolist(),
+        "light_strength": view.light.strengths.tolist(),
         "shininess": view.light.shininess,
         "skin_tone_ita": skin_tone_ita(person.skin_rgb),
         "mouth_open_px": taken.mouth_open_px,
@@ -84,7 +86,7 @@ def truth_row(key: str, person: Person, expression: Array, view: View, taken: Ph
 
 TRUTH_COLUMNS = (
     "key", "landmarks", "landmarks_visible", "shape", "expression", "albedo", "euler_angles", "sh_coefficients",
-    "light_position", "shininess", "skin_tone_ita", "mouth_open_px",
+    "light_position", "light_strength", "shininess", "skin_tone_ita", "mouth_open_px",
 )  # fmt: skip
 
 
@@ -103,7 +105,7 @@ def _photographs_of_person(task: _Task) -> list[TakenPhotograph]:
     for number in range(size.photographs_per_person):
         generator = np.random.default_rng([size.seed, _PHOTOGRAPH, task.person, number])
         expression = draw_expression(model, generator)
-        view = draw_view(generator, size.distance_mm, chances=size.chances)
+        view = draw_view(generator, size.distance_mm, chances=size.chances, lights=size.specular_lights)
         face = face_from_coefficients(
             model, topology, shape=person.shape, expression=expression, diffuse=person.diffuse, specular=person.specular
         )

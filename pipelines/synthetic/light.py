@@ -1,4 +1,4 @@
-"""Random light: spherical harmonics of lamps and sky for the diffuse part, one point light for the highlight."""
+"""Random light: spherical harmonics of lamps and sky for the diffuse part, point lights for the highlights."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -27,16 +27,20 @@ class Light(NamedTuple):
 
     kind: LightKind
     sh_coefficients: Array  # (9, 3) linear RGB
-    position: Array  # (3,) mm, of the point light
+    positions: Array  # (L, 3) mm, of the point lights that cause highlights, the strongest first
+    strengths: Array  # (L,) of their highlights; the first is 1, as in Eq. 5; 0 where there are fewer lamps
     shininess: float
 
 
-def draw_light(generator: np.random.Generator, *, kind: LightKind | None = None) -> Light:
-    """Random light, so bright that a face towards the camera gets about 1; the first lamp is also the point light."""
+def draw_light(generator: np.random.Generator, *, kind: LightKind | None = None, lights: int = 1) -> Light:
+    """Random light, so bright that a face towards the camera gets about 1; the strongest lamps are also point lights.
+
+    `lights` says how many lamps cause highlights; the paper's model has one.
+    """
     kind = kind or LIGHT_KINDS[generator.integers(len(LIGHT_KINDS))]
     lamps = 1 if kind == "directional" else int(generator.integers(1, 4))
     directions = [_lamp_direction(generator) for _ in range(lamps)]
-    strengths = generator.dirichlet(np.arange(lamps, 0, -1) * 1.5)
+    strengths = np.sort(generator.dirichlet(np.arange(lamps, 0, -1) * 1.5))[::-1]
     ambient = generator.uniform(*_AMBIENT[kind])
     harmonics = np.zeros((9, 3))
     harmonics[0] = ambient * _colour(generator, 0.06) / _CONSTANT
@@ -44,8 +48,12 @@ def draw_light(generator: np.random.Generator, *, kind: LightKind | None = None)
         colour = _colour(generator, _COLOURFULNESS[kind])
         harmonics += 1.5 * (1 - ambient) * strength * _lobe(direction)[:, None] * colour
     harmonics *= generator.uniform(0.85, 1.2) / _brightness_of_a_face(harmonics)
-    position = directions[0] * generator.uniform(700, 2500)
-    return Light(kind, harmonics.astype(np.float32), position.astype(np.float32), float(generator.uniform(12, 45)))
+    positions, relative = np.tile(directions[0], (lights, 1)), np.zeros(lights, np.float32)
+    shown = min(lights, lamps)
+    positions[:shown], relative[:shown] = directions[:shown], strengths[:shown] / strengths[0]
+    positions *= generator.uniform(700, 2500, size=(lights, 1))
+    shininess = float(generator.uniform(12, 45))
+    return Light(kind, harmonics.astype(np.float32), positions.astype(np.float32), relative, shininess)
 
 
 def _lamp_direction(generator: np.random.Generator) -> NDArray[np.floating]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
 from models.face_model import vertex_normals
-from models.light import diffuse_shading, specular_shading, srgb_from_linear
+from models.light import diffuse_shading, specular_shading_of_lights, srgb_from_linear
 from models.rasterizer import interpolate, rasterize
 from models.segments import SEGMENT_INDEX
 from pipelines.synthetic.accessories import accessory_meshes, flattened
@@ -140,11 +140,12 @@ def _lit(scene: Mesh, face: Face, posed: Tensor, light: Light, camera: Camera) -
     diffuse = diffuse_shading(
         torch.from_numpy(scene.diffuse)[None], normals, torch.from_numpy(light.sh_coefficients)[None]
     )
-    specular = specular_shading(
+    specular = specular_shading_of_lights(
         torch.from_numpy(scene.specular)[None],
         normals,
         posed,
-        light_position=torch.from_numpy(light.position)[None],
+        light_position=torch.from_numpy(light.positions)[None],
+        light_strength=torch.from_numpy(light.strengths)[None],
         camera_position=camera.position,
         shininess=torch.full((1, 1), light.shininess),
     )

@@ -46,10 +46,12 @@ def draw_view(
     *,
     chances: Chances,
     light_kind: LightKind | None = None,
+    lights: int = 1,
     face_fraction: tuple[float, float] = (0.45, 0.72),
 ) -> View:
     """Random circumstances; the camera stands at 0.8 to 1.4 times `distance_mm`.
 
+    `lights` is the number of specular lights, `draw_light` explains it.
     `face_fraction` bounds the part of the picture's height that an average face, chin to hairline, takes.
     """
     distance = distance_mm * generator.uniform(0.8, 1.4)
@@ -58,7 +60,7 @@ def draw_view(
         camera=Camera(2 * math.atan(picture_mm / 2 / distance), distance),
         shift=(float(generator.normal(0, 0.03)), float(generator.normal(0.0, 0.03))),
         euler_angles=draw_pose(generator),
-        light=draw_light(generator, kind=light_kind),
+        light=draw_light(generator, kind=light_kind, lights=lights),
         accessories=draw_accessories(generator, glasses_fraction=chances.glasses, hat_fraction=chances.hat),
         occluder=draw_occluder(generator, fraction=chances.occluder),
         sensor=draw_sensor(generator),

@@ -6,7 +6,15 @@ import torch
 from torch import Tensor
 
 from models.camera import rotation_from_euler
-from models.light import diffuse_shading, linear_from_srgb, rotated_sh, sh_basis, specular_shading, srgb_from_linear
+from models.light import (
+    diffuse_shading,
+    linear_from_srgb,
+    rotated_sh,
+    sh_basis,
+    specular_shading,
+    specular_shading_of_lights,
+    srgb_from_linear,
+)
 
 CAMERA_POSITION = (0.0, 0.0, 1000.0)
 TOWARDS_CAMERA = (0.0, 0.0, 1.0)
@@ -106,6 +114,81 @@ def test_back_lit_vertices_get_no_highlight() -> None:
 def test_vertices_turned_away_get_no_highlight_and_no_nan() -> None:
     for shininess in (0.5, 2.0, 20.0):  # as printed, a negative cosine to the power 0.5 is NaN, to the power 2 bright
         assert _specular((0.0, 0.0, -1.0), (0.0, 0.0, 500.0), shininess) == 0
+
+
+def _surface(count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Random albedo, normals towards the camera and points of one face, float64."""
+    generator = torch.Generator().manual_seed(7)
+    albedo = torch.rand(1, count, 3, generator=generator, dtype=torch.float64)
+    normals = torch.randn(1, count, 3, generator=generator, dtype=torch.float64) + torch.tensor([0.0, 0.0, 2.0])
+    points = 50 * torch.randn(1, count, 3, generator=generator, dtype=torch.float64)
+    return albedo, torch.nn.functional.normalize(normals, dim=-1), points
+
+
+def test_lights_add_up_by_their_strengths() -> None:
+    surface = _surface(30)
+    positions = torch.tensor([[[0.0, 300.0, 700.0], [-500.0, 0.0, 400.0]]], dtype=torch.float64)
+    strengths, power = torch.tensor([[1.0, 0.3]], dtype=torch.float64), torch.tensor([[9.0]], dtype=torch.float64)
+    both = specular_shading_of_lights(*surface, positions, strengths, CAMERA_POSITION, power)
+    first, second = (specular_shading(*surface, positions[:, k], CAMERA_POSITION, power) for k in range(2))
+    assert second.max() > 0.01
+    torch.testing.assert_close(both, first + 0.3 * second)
+    alone = specular_shading_of_lights(*surface, positions[:, :1], strengths[:, :1], CAMERA_POSITION, power)
+    assert torch.equal(alone, first)  # the paper's light, to the last bit
+
+
+def test_every_vertex_can_have_its_own_shininess() -> None:
+    albedo, normals, points = _surface(5)
+    light = torch.tensor([[100.0, 300.0, 700.0]], dtype=torch.float64)
+    powers = torch.tensor([[2.0, 4.0, 8.0, 16.0, 32.0]], dtype=torch.float64)
+    together = specular_shading(albedo, normals, points, light, CAMERA_POSITION, powers)
+    for vertex in range(5):
+        own = specular_shading(albedo, normals, points, light, CAMERA_POSITION, powers[:, vertex : vertex + 1])
+        torch.testing.assert_close(together[:, vertex], own[:, vertex])
+
+
+def test_strengths_and_regional_shininess_have_a_gradient() -> None:
+    surface = _surface(4)
+    given = [torch.tensor([[[0.0, 300.0, 700.0], [-500.0, 0.0, 400.0]]]), torch.tensor([[1.0, 0.3]])]
+    given.append(torch.tensor([[2.0, 5.0, 9.0, 20.0]]))
+    position, strength, powers = (value.double().requires_grad_() for value in given)
+
+    def shade(position: Tensor, strength: Tensor, powers: Tensor) -> Tensor:
+        return specular_shading_of_lights(*surface, position, strength, CAMERA_POSITION, powers)
+
+    assert torch.autograd.gradcheck(shade, [position, strength, powers])
+
+
+def test_a_surface_in_even_light_sends_back_its_albedo() -> None:
+    """The furnace: light of radiance 1 from everywhere shows the albedo, whatever the normal; energy is conserved."""
+    albedo, normals, _ = _surface(50)
+    even = torch.zeros(1, 9, 3, dtype=torch.float64)
+    even[:, 0] = 2 * math.sqrt(math.pi)  # one over the constant harmonic
+    torch.testing.assert_close(diffuse_shading(albedo, normals, even), albedo)
+
+
+def test_a_highlight_is_never_brighter_than_light_and_albedo() -> None:
+    albedo, normals, points = _surface(500)
+    light = torch.tensor([[0.0, 300.0, 700.0]], dtype=torch.float64)
+    bright = specular_shading(albedo, normals, points, light, CAMERA_POSITION, torch.full((1, 1), 0.1).double())
+    assert (bright <= albedo).all() and (bright / albedo).max() > 0.9
+
+
+def test_a_shinier_surface_spreads_its_highlight_less() -> None:
+    albedo, normals, points = _surface(500)
+    light = torch.tensor([[0.0, 0.0, 700.0]], dtype=torch.float64)
+    sums = [
+        specular_shading(albedo, normals, points, light, CAMERA_POSITION, torch.full((1, 1), power).double()).sum()
+        for power in (1.0, 4.0, 16.0, 64.0)
+    ]
+    assert sums == sorted(sums, reverse=True) and sums[-1] > 0
+
+
+def test_colours_are_mixed_in_linear_light() -> None:
+    """Half of the light is not half of the picture's value: 0.5 linear is 0.73 on the screen."""
+    half = srgb_from_linear(torch.tensor(0.25) + torch.tensor(0.25))
+    assert half.item() == pytest.approx(0.5 ** (1 / 2.2))
+    assert half.item() != pytest.approx(2 * srgb_from_linear(torch.tensor(0.25)).item(), rel=0.2)
 
 
 def _lights() -> list[tuple[str, tuple[float, ...], tuple[float, ...]]]:

@@ -182,7 +182,8 @@ def test_a_closed_mouth_costs_nothing_and_has_a_finite_gradient() -> None:
 
 def _coefficients(batch: int = 2) -> Coefficients:
     sizes = {"shape": (6,), "expression": (5,), "albedo": (4,), "euler_angles": (3,), "translation": (3,)}
-    sizes |= {"scale": (1,), "sh_coefficients": (9, 3), "light_position": (3,), "shininess": (1,)}
+    sizes |= {"scale": (1,), "sh_coefficients": (9, 3), "light_position": (1, 3)}
+    sizes |= {"light_strength": (1,), "shininess": (1,)}
     return Coefficients(**{name: _random(batch, *size, seed=len(name)) for name, size in sizes.items()})
 
 

@@ -3,9 +3,11 @@ import math
 import pytest
 import torch
 
-from models.networks.regressor import Regressor, coefficients_from_raw, neutral_coefficients
+from models.coefficients import CoefficientSizes
+from models.networks.regressor import Regressor, coefficients_from_raw, neutral_coefficients, raw_sizes
 
-SIZES = (6, 5, 4, 3, 3, 1, 27, 3, 1)
+SIZES = CoefficientSizes(6, 5, 4)
+MORE = CoefficientSizes(6, 5, 4, lights=3, shininess=7)
 FEATURES = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "mobilenet_v3_small": 1024, "convnext_tiny": 768}
 
 
@@ -17,47 +19,63 @@ def test_zero_output_is_the_mean_face_in_the_light_of_the_prior() -> None:
     assert (neutral.sh_coefficients[:, 1:] == 0).all()
     irradiance = neutral.sh_coefficients[:, 0] * 0.5 / math.sqrt(math.pi)
     assert irradiance.min() > 0.5 and irradiance.max() < 1
-    assert neutral.light_position[0, 2] > 0  # in front of the face
+    assert neutral.light_position.shape == (2, 1, 3) and (neutral.light_position[..., 2] > 0).all()  # in front
+    assert (neutral.light_strength == 1).all()
     assert (neutral.shininess == 20).all()
 
 
 def test_groups_come_in_the_order_of_the_coefficients() -> None:
-    raw = torch.zeros(1, sum(SIZES))
-    starts = [sum(SIZES[:index]) for index in range(len(SIZES))]
-    raw[0, starts] = 1.0  # the first number of every group
-    changed, neutral = coefficients_from_raw(raw, SIZES), neutral_coefficients(SIZES, 1)
-    for group, zero in zip(changed, neutral, strict=True):
+    lengths = raw_sizes(MORE)
+    raw = torch.zeros(1, sum(lengths))
+    raw[0, [sum(lengths[:index]) for index in range(len(lengths))]] = 1.0  # the first number of every group
+    changed, neutral = coefficients_from_raw(raw, MORE), neutral_coefficients(MORE, 1)
+    for name, group, zero in zip(changed._fields, changed, neutral, strict=True):
         difference = (group - zero).flatten()
-        assert difference[0] > 0
-        assert (difference[1:] == 0).all()
+        first = int(name == "light_strength")  # the first light's strength is fixed
+        assert difference[first] > 0
+        assert difference.count_nonzero() == 1
+
+
+def test_further_lights_begin_weak_and_apart() -> None:
+    neutral = neutral_coefficients(MORE, 1)
+    first, *others = neutral.light_position[0]
+    assert neutral.light_strength[0, 0] == 1 and (neutral.light_strength[0, 1:] < 0.2).all()
+    torch.testing.assert_close(first, neutral_coefficients(SIZES, 1).light_position[0, 0])
+    assert (others[0] - first)[0] == -(others[1] - first)[0] != 0  # left and right of the first
+
+
+def test_strengths_of_further_lights_stay_between_zero_and_one() -> None:
+    for raw in (-20.0, 20.0):
+        strengths = coefficients_from_raw(torch.full((1, sum(raw_sizes(MORE))), raw), MORE).light_strength
+        assert strengths[0, 0] == 1 and (strengths >= 0).all() and (strengths <= 1).all()
 
 
 def test_harmonics_are_row_major_nine_by_three() -> None:
-    raw = torch.zeros(1, sum(SIZES))
-    raw[0, sum(SIZES[:6]) + 5] = 1.0  # second function, blue
+    raw = torch.zeros(1, sum(raw_sizes(SIZES)))
+    raw[0, sum(raw_sizes(SIZES)[:6]) + 5] = 1.0  # second function, blue
     change = coefficients_from_raw(raw, SIZES).sh_coefficients - neutral_coefficients(SIZES, 1).sh_coefficients
     assert change[0, 1, 2] > 0
     assert change.count_nonzero() == 1
 
 
 def test_scale_and_shininess_stay_positive() -> None:
-    far = coefficients_from_raw(torch.full((1, sum(SIZES)), -20.0), SIZES)
+    far = coefficients_from_raw(torch.full((1, sum(raw_sizes(SIZES))), -20.0), SIZES)
     assert (far.scale > 0).all() and (far.shininess > 0).all()
 
 
 @pytest.mark.parametrize("backbone", FEATURES)
 def test_every_backbone_regresses_all_groups(backbone: str) -> None:
     torch.manual_seed(0)
-    network = Regressor(backbone, *SIZES[:3]).eval()
+    network = Regressor(backbone, MORE).eval()
     assert network.head.in_features == FEATURES[backbone]
     with torch.inference_mode():
         coefficients = network(torch.rand(1, 3, 64, 64))
-    assert [group.flatten(1).shape[1] for group in coefficients] == list(SIZES)
+    assert [group.flatten(1).shape[1] for group in coefficients] == [6, 5, 4, 3, 3, 1, 27, 3 * 3, 3, 7]
 
 
 def test_an_untrained_network_begins_near_the_prior() -> None:
     torch.manual_seed(0)
-    network = Regressor("resnet18", *SIZES[:3]).eval()
+    network = Regressor("resnet18", SIZES).eval()
     with torch.inference_mode():
         coefficients = network(torch.rand(2, 3, 96, 96))
     assert coefficients.shape.abs().max() < 0.5
@@ -65,7 +83,7 @@ def test_an_untrained_network_begins_near_the_prior() -> None:
 
 
 def test_the_head_computes_in_32_bits_inside_autocast() -> None:
-    network = Regressor("resnet18", *SIZES[:3]).eval()
+    network = Regressor("resnet18", SIZES).eval()
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         coefficients = network(torch.rand(1, 3, 64, 64))
     assert all(group.dtype == torch.float32 for group in coefficients)

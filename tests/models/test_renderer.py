@@ -4,11 +4,19 @@ import pytest
 import torch
 
 from models.camera import Camera
-from models.coefficients import Coefficients
+from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
 from models.landmarks import LANDMARKS
 from models.networks.regressor import neutral_coefficients
-from models.renderer import diffuse_picture, full_picture, landmark_pixels, pose_face, render, render_face
+from models.renderer import (
+    diffuse_picture,
+    full_picture,
+    landmark_pixels,
+    pose_face,
+    render,
+    render_face,
+    specular_picture,
+)
 from tests.toy import toy_face_arrays
 
 CAMERA = Camera(math.radians(12.6), 1000.0)
@@ -21,7 +29,7 @@ def model() -> FaceModel:
 
 
 def _coefficients(model: FaceModel, batch: int = 1, **changes: torch.Tensor) -> Coefficients:
-    sizes = (model.shape_size, model.expression_size, model.albedo_size, 3, 3, 1, 27, 3, 1)
+    sizes = CoefficientSizes(model.shape_size, model.expression_size, model.albedo_size)
     return neutral_coefficients(sizes, batch)._replace(**changes)
 
 
@@ -55,6 +63,47 @@ def test_the_full_picture_adds_light_before_gamma(model: FaceModel) -> None:
     light = (rendering.diffuse + rendering.specular)[0, :, y, x]
     assert (rendering.specular[0, :, y, x] > 0).all()
     torch.testing.assert_close(full_picture(rendering)[0, :, y, x], light.clamp(max=1) ** (1 / 2.2))
+
+
+def test_diffuse_and_specular_pictures_are_the_parts_of_the_full_one(model: FaceModel) -> None:
+    rendering = render_face(model, _coefficients(model), CAMERA, SIZE)
+    dull = rendering._replace(specular=torch.zeros_like(rendering.specular))
+    assert torch.equal(full_picture(dull), diffuse_picture(rendering))
+    black = rendering._replace(diffuse=torch.zeros_like(rendering.diffuse))
+    assert torch.equal(full_picture(black), specular_picture(rendering))
+    assert specular_picture(rendering).max() > 0.05
+
+
+def test_a_second_light_adds_a_second_highlight(model: FaceModel) -> None:
+    one = _coefficients(model)
+    aside = torch.tensor([[[0.0, 250.0, 700.0], [-900.0, 0.0, 300.0]]])
+    two = one._replace(light_position=aside, light_strength=torch.tensor([[1.0, 0.5]]))
+    specular = [render_face(model, c, CAMERA, SIZE).specular[0].sum(dim=0) for c in (one, two)]
+    added = specular[1] - specular[0]
+    assert added.min() >= 0
+    columns = torch.arange(SIZE).float()
+    middles = [(picture.sum(dim=0) * columns).sum() / picture.sum() for picture in (specular[0], added)]
+    assert middles[1] < middles[0] - 3  # the new one lies to the left, where its light is
+
+
+def test_each_region_shines_by_its_own_exponent(model: FaceModel) -> None:
+    regions = model.region_count
+    assert regions > 1
+    one = _coefficients(model)
+    evenly = pose_face(model, one._replace(shininess=one.shininess.expand(1, regions)), CAMERA).lit_specular
+    torch.testing.assert_close(evenly, pose_face(model, one, CAMERA).lit_specular)
+    powers = one.shininess.repeat(1, regions)
+    powers[0, 0] = 1.0  # the region with the smallest number
+    blunt = pose_face(model, one._replace(shininess=powers), CAMERA).lit_specular
+    changed = (blunt != evenly).any(dim=-1)[0]
+    first = model.regions == model.regions.min()
+    assert changed.any() and not changed[~first].any()
+
+
+def test_a_wrong_number_of_exponents_is_refused(model: FaceModel) -> None:
+    wrong = _coefficients(model, shininess=torch.full((1, model.region_count + 1), 20.0))
+    with pytest.raises(ValueError, match="values of shininess; expected 1 or one for"):
+        pose_face(model, wrong, CAMERA)
 
 
 def test_a_face_moved_up_and_right_is_drawn_up_and_right(model: FaceModel) -> None:

@@ -73,7 +73,7 @@ def test_the_rendering_replaces_only_the_face_of_the_photograph(artist: Artist) 
 
 def test_the_sphere_shows_where_the_light_comes_from(artist: Artist) -> None:
     neutral = neutral_coefficients(artist.model)
-    dark = neutral._replace(sh_coefficients=torch.zeros(1, 9, 3), light_position=torch.tensor([[900.0, 0.0, 500.0]]))
+    dark = neutral._replace(sh_coefficients=torch.zeros(1, 9, 3), light_position=torch.tensor([[[900.0, 0.0, 500.0]]]))
     sphere = artist.light_on_sphere(dark)
     assert sphere is not None
     brightest = np.unravel_index(np.argmax(np.where(sphere < 0.99, sphere, 0).mean(axis=2)), (SIZE, SIZE))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from models.camera import Camera
+from models.coefficients import CoefficientSizes
 from models.face_model import FaceModel
 from models.networks.regressor import Regressor
 from models.renderer import landmark_pixels, pose_face
@@ -95,7 +96,8 @@ def _write_weights(folder: Path, root: Path, *, diverged: bool) -> None:
     model = load_face_model(root / "face_model.h5")
     params = smoke_params().regressor.model_copy(update={"backbone": "resnet18", "input_size": 64})
     torch.manual_seed(0)
-    network = Regressor("resnet18", model.shape_size, model.expression_size, model.albedo_size)
+    sizes = CoefficientSizes(model.shape_size, model.expression_size, model.albedo_size)
+    network = Regressor("resnet18", sizes)
     save_regressor(folder, network, params, pd.DataFrame({"step": []}), {"diverged": diverged})
 
 
@@ -233,8 +235,8 @@ def test_truth_turns_with_the_crop(tree: Path, tmp_path: Path) -> None:
     straight = true_coefficients(rows_with_truth(tree / "labels/aligned", tree / "truth", "test"))
     turned = true_coefficients(rows_with_truth(tmp_path, tree / "truth", "test"))
     torch.testing.assert_close(turned.euler_angles[:, 2], straight.euler_angles[:, 2] - math.pi / 2)
-    torch.testing.assert_close(turned.light_position[:, 0], straight.light_position[:, 1])
-    torch.testing.assert_close(turned.light_position[:, 1], -straight.light_position[:, 0], atol=1e-3, rtol=0)
+    torch.testing.assert_close(turned.light_position[..., 0], straight.light_position[..., 1])
+    torch.testing.assert_close(turned.light_position[..., 1], -straight.light_position[..., 0], atol=1e-3, rtol=0)
 
 
 def test_skin_tones_are_split_into_terciles_of_samples() -> None:

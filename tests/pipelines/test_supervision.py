@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from models.light import diffuse_shading
 from models.networks.regressor import neutral_coefficients
 from models.renderer import landmark_pixels, pose_face
 from pipelines.supervision import Supervision, Truth, mirror_partners
-from tests.label_tree import CAMERA, GROUP_SIZES, SIZE, random_faces
+from tests.label_tree import CAMERA, SIZE, SIZES, random_faces
 from tests.toy import toy_face_arrays
 
 
@@ -53,6 +55,7 @@ def test_the_truth_costs_nothing(model: FaceModel, supervision: Supervision) -> 
         ("albedo", "albedo"),
         ("sh_coefficients", "light"),
         ("light_position", "highlight"),
+        ("light_strength", "highlight"),
         ("shininess", "highlight"),
     ],
 )
@@ -73,16 +76,47 @@ def test_gradients_at_the_truth_are_finite(model: FaceModel, supervision: Superv
 
 
 def test_terms_of_an_untrained_network_are_about_one(model: FaceModel, supervision: Supervision) -> None:
-    losses = supervision(neutral_coefficients(GROUP_SIZES, 6), _known(model, random_faces(6)), _unmoved(6))
+    losses = supervision(neutral_coefficients(SIZES, 6), _known(model, random_faces(6)), _unmoved(6))
     assert all(0 <= loss < 30 for loss in losses)
     assert losses.vertices > 0.1 and losses.albedo > 0.05
 
 
 def test_the_landmark_weight_multiplies_one_term(model: FaceModel, supervision: Supervision) -> None:
-    known, guess = _known(model, random_faces(2)), neutral_coefficients(GROUP_SIZES, 2)
+    known, guess = _known(model, random_faces(2)), neutral_coefficients(SIZES, 2)
     once, thrice = (Supervision(model, CAMERA, SIZE, weight)(guess, known, _unmoved(2)) for weight in (1.0, 3.0))
     torch.testing.assert_close(thrice.landmarks, 3 * once.landmarks)
     torch.testing.assert_close(thrice._replace(landmarks=once.landmarks), once)
+
+
+def test_more_lights_than_the_photograph_has_are_taught_to_be_dark(model: FaceModel, supervision: Supervision) -> None:
+    known = _known(model, random_faces(2))
+    position = known.coefficients.light_position
+    aside = torch.cat([position, position + 300], dim=1)
+    strength = torch.tensor([[1.0, 0.25]]).expand(2, 2)
+    two = known.coefficients._replace(light_position=aside, light_strength=strength)
+    assert supervision(two, known, _unmoved(2)).highlight.item() == pytest.approx(0.25, abs=1e-5)
+    # The other way round the network lacks a light, which costs as much.
+    assert supervision(known.coefficients, known._replace(coefficients=two), _unmoved(2)).highlight.item() == (
+        pytest.approx(0.25, abs=1e-5)
+    )
+
+
+def test_a_light_counts_as_much_as_it_is_bright(model: FaceModel, supervision: Supervision) -> None:
+    known = _known(model, random_faces(2))
+    true = known.coefficients
+    faint = torch.tensor([[1.0, 0.25]]).expand(2, 2)
+    two = true._replace(light_position=true.light_position.expand(-1, 2, -1).clone(), light_strength=faint)
+    turned = two.light_position.clone()
+    turned[:, 1] *= -1  # the opposite direction: one minus the cosine is 2
+    loss = supervision(two._replace(light_position=turned), known._replace(coefficients=two), _unmoved(2)).highlight
+    assert loss.item() == pytest.approx(2 * 0.25, abs=1e-5)
+
+
+def test_shininess_of_regions_is_compared_with_the_one_of_the_truth(model: FaceModel, supervision: Supervision) -> None:
+    known = _known(model, random_faces(2))
+    off = known.coefficients.shininess * torch.tensor([[1.0, math.e]])
+    loss = supervision(known.coefficients._replace(shininess=off), known, _unmoved(2)).highlight
+    assert loss.item() == pytest.approx(0.5 / 2, abs=1e-5)  # mean over both regions, half the weight
 
 
 def test_partners_mirror_the_mean_face(model: FaceModel) -> None:

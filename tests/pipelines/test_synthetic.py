@@ -95,7 +95,7 @@ def test_truth_coefficients_project_to_the_stored_landmarks(model: FaceModel, pe
 
 def test_truth_coefficients_render_the_colours_of_the_photograph(model: FaceModel, person: Person, head: Head) -> None:
     view = _view()
-    glancing = view.light._replace(position=np.array([200, 100, 1500], np.float32), shininess=10.0)
+    glancing = view.light._replace(positions=np.array([[200, 100, 1500]], np.float32), shininess=10.0)
     view = view._replace(shift=(0.0, 0.0), light=glancing)
     neutral = np.zeros(model.expression_size, np.float32)
     taken = photograph(_face(model, person, neutral), head, view, size=SIZE)
@@ -108,7 +108,8 @@ def test_truth_coefficients_render_the_colours_of_the_photograph(model: FaceMode
         translation=torch.zeros(1, 3),
         scale=torch.ones(1, 1),
         sh_coefficients=torch.from_numpy(light.sh_coefficients)[None],
-        light_position=torch.from_numpy(light.position)[None],
+        light_position=torch.from_numpy(light.positions)[None],
+        light_strength=torch.from_numpy(light.strengths)[None],
         shininess=torch.full((1, 1), light.shininess),
     )
     rendering = render_face(model, coefficients, view.camera, SIZE)
@@ -226,6 +227,15 @@ def test_light_of_every_kind_is_about_one_on_a_face() -> None:
         assert light.shininess > 1
 
 
+def test_the_strongest_lamps_cause_the_highlights() -> None:
+    drawn = [draw_light(np.random.default_rng(seed), lights=3) for seed in range(40)]
+    for light in drawn:
+        assert light.positions.shape == (3, 3) and (np.linalg.norm(light.positions, axis=1) >= 700).all()
+        assert light.strengths[0] == 1 and (np.diff(light.strengths) <= 0).all() and (light.strengths >= 0).all()
+    lamps = np.array([np.count_nonzero(light.strengths) for light in drawn])
+    assert set(lamps.tolist()) == {1, 2, 3}  # fewer lamps than lights leave the others dark
+
+
 def test_backgrounds_are_deterministic_pictures() -> None:
     for seed in range(12):
         first, second = (background(np.random.default_rng(seed), 64) for _ in range(2))
@@ -238,7 +248,13 @@ def _generated(folder: Path, *, workers: int) -> list[TakenPhotograph]:
     path = folder / "face_model.h5"
     save_face_model(path, toy_face_arrays())
     size = DataSetSize(
-        people=3, photographs_per_person=2, size=SIZE, distance_mm=1000.0, chances=Chances(0.3, 0.3, 0.3), seed=4
+        people=3,
+        photographs_per_person=2,
+        size=SIZE,
+        distance_mm=1000.0,
+        chances=Chances(0.3, 0.3, 0.3),
+        specular_lights=2,
+        seed=4,
     )
     return list(generate(path, size, workers=workers))
 

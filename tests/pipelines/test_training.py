@@ -164,10 +164,8 @@ def test_the_trained_network_can_be_loaded(root: Path, tmp_path: Path) -> None:
     with torch.inference_mode():
         assert network(torch.rand(1, 3, SIZE, SIZE)).shape.isfinite().all()
     description = json.loads((tmp_path / "network.json").read_text())
-    (tmp_path / "network.json").write_text(json.dumps({**description, "group_sizes": [80, 64, 80]}))
-    with pytest.raises(
-        ValueError, match=r"trained for a face model with \[80, 64, 80\] modes, this one has \[6, 5, 4\]"
-    ):
+    (tmp_path / "network.json").write_text(json.dumps({**description, "sizes": description["sizes"] | {"shape": 80}}))
+    with pytest.raises(ValueError, match=r"trained for a face model with \[80, 5, 4\] modes, this one has \[6, 5, 4\]"):
         load_regressor(tmp_path, model)
 
 
