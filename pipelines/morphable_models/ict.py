@@ -11,7 +11,14 @@ from threadpoolctl import threadpool_limits
 from models.landmarks import LANDMARK_COUNT
 from models.segments import SEGMENT_INDEX
 from pipelines.embedded_face.modes import spanning_modes
-from pipelines.morphable_models.assembly import Fields, ReadModel, check_landmarks, landmark_regions, mouth_patch
+from pipelines.morphable_models.assembly import (
+    Fields,
+    ReadModel,
+    check_landmarks,
+    frontal,
+    landmark_regions,
+    mouth_patch,
+)
 from pipelines.morphable_models.files import required_file
 from pipelines.topology import Indices, Points, Triangles, kept_vertices
 
@@ -38,7 +45,7 @@ OFFICIAL = Layout(vertex_count=26_719, face=range(9_409), eyeballs=range(21_451,
 
 
 def read_ict(root: Path, layout: Layout = OFFICIAL) -> tuple[ReadModel, None]:
-    """The full face area with both eyeballs, in mm; ICT-FaceKit comes without an albedo.
+    """The frontal part of the face area with both eyeballs, in mm; ICT-FaceKit comes without an albedo.
 
     `root` is a checkout of ICT-FaceKit or its folder FaceXModel. The files have the axes of all face models here; each
     identity differs from the neutral face by one standard deviation of its mode. Only the eyeballs are "eyes"; no
@@ -60,7 +67,9 @@ def read_ict(root: Path, layout: Layout = OFFICIAL) -> tuple[ReadModel, None]:
     folder = root / _FOLDER if (root / _FOLDER).is_dir() else root
     configuration = _configuration(folder, layout)
     neutral = _read_mesh(folder, _NEUTRAL, layout)
-    kept, triangles, new = kept_vertices(_wanted(layout), _triangles(neutral.faces))
+    kept, triangles, new = kept_vertices(
+        _wanted(neutral.vertices, configuration.landmarks, layout), _triangles(neutral.faces)
+    )
     landmarks = new[configuration.landmarks]
     mean_shape = neutral.vertices[kept]
     check_landmarks(_SOURCE, mean_shape, landmarks)
@@ -160,9 +169,10 @@ def _triangles(faces: list[str]) -> Triangles:
     return np.array(fans, np.int32).reshape(-1, 3)
 
 
-def _wanted(layout: Layout) -> NDArray[np.bool_]:
+def _wanted(vertices: Points, landmarks: Indices, layout: Layout) -> NDArray[np.bool_]:
+    """The face area without ears and neck, and the eyeballs."""
     wanted = np.zeros(layout.vertex_count, bool)
-    wanted[layout.face] = True
+    wanted[layout.face] = frontal(vertices, landmarks)[layout.face]
     wanted[layout.eyeballs] = True
     return wanted
 

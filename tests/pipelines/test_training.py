@@ -169,6 +169,20 @@ def test_the_trained_network_can_be_loaded(root: Path, tmp_path: Path) -> None:
         load_regressor(tmp_path, model)
 
 
+def test_several_lights_and_regional_shininess_are_trained(root: Path, tmp_path: Path) -> None:
+    model = FaceModel(toy_face_arrays())
+    more = _regressor().model_copy(update={"initialization": "scratch", "specular_lights": 2, "shininess": "region"})
+    _train(root, tmp_path / "none", _params(iterations=1, learning_rate=1e-12), regressor=more)
+    _train(root, tmp_path / "some", _params(iterations=6, learning_rate=1e-3), regressor=more)
+    picture = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        before, after = (load_regressor(tmp_path / name, model)(picture) for name in ("none", "some"))
+    assert after.light_position.shape == (1, 2, 3) and after.shininess.shape == (1, model.region_count)
+    assert after.light_strength[0, 0] == 1
+    assert not torch.equal(after.light_strength[0, 1], before.light_strength[0, 1])
+    assert (after.shininess != before.shininess).all()
+
+
 def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 1), ("second", 1), ("other", 2)):
         _train(root, tmp_path / name, _params(iterations=3, seed=seed))
