@@ -109,7 +109,7 @@ class LandmarksParams(Section):
 class MouthParams(Section):
     """When a mouth counts as open."""
 
-    minimum_opening_px: NonNegative
+    minimum_opening_px: Positive
 
 
 class RecognizerParams(Section):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from skimage.draw import polygon2mask
 
 from models.landmarks import FIVE_POINT_TEMPLATE
 from models.segments import SEGMENT_INDEX
@@ -27,7 +28,7 @@ def write_photographs(folder: Path, pictures: Mapping[str, NDArray[np.uint8]], *
 def write_crops(
     folder: Path, count: int, *, split: str = "train", synthetic: bool = True, keys_per_shard: int = 3
 ) -> None:
-    """`folder`/aligned and `folder`/truth: faces drawn as discs of any tone on a blue ground, each its own photograph.
+    """`folder`/aligned and `folder`/truth: open-mouthed discs of any tone on a blue ground, each its own photograph.
 
     The photograph is the crop itself, so that both frames are the same.
     """
@@ -73,8 +74,9 @@ def _drawn_face(
     radius = np.hypot(axis, axis[:, None])
     segments = np.where(radius < 24, SEGMENT_INDEX["skin"], SEGMENT_INDEX["background"]).astype(np.uint8)
     segments[:14][radius[:14] < 24] = SEGMENT_INDEX["hair"]
+    segments[polygon2mask(segments.shape, toy_landmarks()[60:68, ::-1] - 0.5)] = SEGMENT_INDEX["inner_mouth"]
     colours = np.zeros((10, 3))
-    colours[[0, 1, 7]] = (60, 90, 200), skin, (40, 30, 25)
+    colours[[0, 1, 6, 7]] = (60, 90, 200), skin, (90, 20, 20), (40, 30, 25)
     picture = colours[segments] + generator.normal(0, 6, (CROP, CROP, 3))
     return picture.clip(0, 255).astype(np.uint8), segments
 

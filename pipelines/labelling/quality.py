@@ -14,7 +14,7 @@ from tqdm import tqdm
 from models.landmarks import LANDMARKS, MOUTH_CORNERS, NOSE_TIP
 from models.segments import FACE_SEGMENTS, SEGMENT_INDEX, SEGMENTS
 from pipelines.dataset import landmarks_by_key
-from pipelines.labelling.mouth import mouth_opening
+from pipelines.labelling.mouth import mean_gap, mouth_opening
 from pipelines.labelling.skin_mixture import SKIN_SEGMENTS
 from pipelines.labelling.truth import true_landmarks, true_segments
 from pipelines.params import MouthParams
@@ -105,13 +105,12 @@ def _measure_mouth(sample: _Sample, minimum_opening: float, errors: Errors) -> N
     """Overlap where the mouth is open; whether open and closed are told apart; error of the opening, px."""
     opening = mouth_opening(sample.true_landmarks)
     errors["mouth/opening_px_error"].append(abs(mouth_opening(sample.landmarks) - opening))
-    if opening < minimum_opening:
+    true_mouth = sample.true_segments == SEGMENT_INDEX["inner_mouth"]
+    if mean_gap(true_mouth, sample.true_landmarks) < minimum_opening:
         errors["mouth/closed_recall"].append(float(not sample.mouth.any()))
         return
-    true_mouth = sample.true_segments == SEGMENT_INDEX["inner_mouth"]
     errors["mouth/open_recall"].append(float(sample.mouth.any()))
-    if true_mouth.any():
-        errors["mouth/iou"].append(float((true_mouth & sample.mouth).sum() / (true_mouth | sample.mouth).sum()))
+    errors["mouth/iou"].append(float((true_mouth & sample.mouth).sum() / (true_mouth | sample.mouth).sum()))
 
 
 def _confusion(true: NDArray[Any], predicted: NDArray[Any], classes: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import torch
 
 from models.mixture import skin_probability, ycbcr_from_rgb
 from models.segments import SEGMENT_INDEX
-from pipelines.labelling.mouth import label_mouths, mouth_mask, mouth_opening
+from pipelines.labelling.mouth import label_mouths, mean_gap, mouth_mask, mouth_opening
 from pipelines.labelling.quality import measure_labels
 from pipelines.labelling.sheet import draw_labels
 from pipelines.labelling.skin import SkinTable, label_skin
@@ -116,9 +116,27 @@ def test_open_mouth_is_the_polygon_of_the_inner_lips() -> None:
     assert mask.sum() == pytest.approx(area, rel=0.05)
 
 
-def test_closed_mouth_is_empty_whatever_the_segments_say() -> None:
-    everything = np.full((CROP, CROP), SEGMENT_INDEX["inner_mouth"], np.uint8)
-    assert not mouth_mask(toy_landmarks(opening=1.0), everything, 2.0).any()
+def test_a_few_pixels_between_closed_lips_are_no_open_mouth() -> None:
+    landmarks = toy_landmarks(opening=1.0)
+    line = np.zeros((CROP, CROP), np.uint8)
+    row, columns = round(float(landmarks[60:68, 1].mean())), slice(*landmarks[[60, 64], 0].round().astype(int))
+    line[row, columns] = SEGMENT_INDEX["inner_mouth"]
+    assert not mouth_mask(landmarks, line, 2.0).any()
+    assert mouth_mask(landmarks, line, 0.5).any()
+
+
+def test_lips_a_little_apart_need_the_segmentation_to_open() -> None:
+    """Landmarks of closed mouths gape a little; those that are wide apart open the mouth alone."""
+    assert not mouth_mask(toy_landmarks(opening=4.0), NOTHING, 2.0).any()
+    assert mouth_mask(toy_landmarks(opening=6.0), NOTHING, 2.0).any()
+
+
+def test_mean_gap_is_the_area_over_the_width() -> None:
+    landmarks = toy_landmarks()
+    landmarks[60], landmarks[64] = (20, 40), (44, 40)
+    mouth = np.zeros((CROP, CROP), bool)
+    mouth[38:41, 20:44] = True
+    assert mean_gap(mouth, landmarks) == pytest.approx(3.0)
 
 
 def test_segments_add_mouth_between_the_outer_lips_only() -> None:

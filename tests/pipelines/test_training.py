@@ -171,7 +171,7 @@ def test_the_trained_network_can_be_loaded(root: Path, tmp_path: Path) -> None:
 
 def test_several_lights_and_regional_shininess_are_trained(root: Path, tmp_path: Path) -> None:
     model = FaceModel(toy_face_arrays())
-    more = _regressor().model_copy(update={"initialization": "scratch", "specular_lights": 2, "shininess": "region"})
+    more = _regressor(specular_lights=2, shininess="region")
     _train(root, tmp_path / "none", _params(iterations=1, learning_rate=1e-12), regressor=more)
     _train(root, tmp_path / "some", _params(iterations=6, learning_rate=1e-3), regressor=more)
     picture = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
