@@ -59,5 +59,6 @@ FACE_MODEL = Caption(
     "face_model.png",
     "Face model",
     "Mean face (full, turned, diffuse, specular, shape, light); the first identity modes at minus and plus three"
-    " standard deviations; facial actions; skins from light to dark.",
+    " standard deviations; facial actions; skins from light to dark; random people; the mean face in ambient,"
+    " directional, coloured and mixed light, two of each.",
 )
