@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 
 from pipelines.embedded_face.skin import melanin_of_typology_angle
 
-_LIGHTEST, _DARKEST = 55.0, -40.0  # ITA in degrees
+# ITA in degrees that part very light, light, intermediate, tan, brown and dark skin, the classes of Chardon (1991) that
+# stand for Fitzpatrick's six types; the outer ends are what the two pigments reach.
+_TONE_LIMITS = (58.0, 55.0, 41.0, 28.0, 10.0, -30.0, -46.0)
 _TYPICAL_BLOOD = 0.0055
 _IRISES = {
     "brown": (0.055, 0.028, 0.014),
@@ -48,8 +50,8 @@ class Person:
 
 
 def draw_person(darkness: float, generator: np.random.Generator) -> Person:
-    """A person of the given skin tone, everything else at random."""
-    angle = _LIGHTEST + darkness * (_DARKEST - _LIGHTEST)
+    """A person of the given skin tone, everything else at random; each of the six types takes a sixth of `darkness`."""
+    angle = float(np.interp(darkness, np.linspace(0, 1, len(_TONE_LIMITS)), _TONE_LIMITS))
     melanin = melanin_of_typology_angle(angle, _TYPICAL_BLOOD)
     lipstick = generator.uniform([0.25, 0.02, 0.03], [0.5, 0.09, 0.12]) if generator.random() < 0.18 else None
     return Person(
