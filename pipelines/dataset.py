@@ -76,19 +76,22 @@ class LabelledCrops(Dataset[Batch]):
 
 
 class EndlessSampler(Sampler[int]):
-    """Indices in a new random order each epoch, without end; each of `ranks` processes takes its share."""
+    """Indices in a new random order each epoch, without end; each of `ranks` processes takes its share.
 
-    def __init__(self, length: int, seed: int, *, rank: int = 0, ranks: int = 1) -> None:
+    `skipped` indices of each share are left out at the beginning, so that a training goes on where it was.
+    """
+
+    def __init__(self, length: int, seed: int, *, rank: int = 0, ranks: int = 1, skipped: int = 0) -> None:
         if length == 0:
             raise ValueError("no photograph left to train on: every one was rejected or held out")
-        self.length, self.seed, self.rank, self.ranks = length, seed, rank, ranks
+        self.length, self.seed, self.rank, self.ranks, self.skipped = length, seed, rank, ranks, skipped
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed)
         position = 0
         while True:
             for index in torch.randperm(self.length, generator=generator).tolist():
-                if position % self.ranks == self.rank:
+                if position % self.ranks == self.rank and position >= self.skipped * self.ranks:
                     yield index
                 position += 1
 

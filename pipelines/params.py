@@ -172,8 +172,11 @@ class TrainParams(Section):
     batch_size: Count
     learning_rate: Positive
     schedule: Literal["constant", "cosine"]
+    gradient_clip: NonNegative
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
     log_every: Count
     sheet_every: Count
+    checkpoint_every: Count
     divergence_factor: Annotated[float, Field(gt=1)]
     precision: Literal["32-true", "bf16-mixed"]
     devices: Count

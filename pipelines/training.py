@@ -1,34 +1,31 @@
 """Self-supervised training of the regressor with the six losses (Sec. 4): one variant, any device, any processes."""
 
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import lightning_fabric as lf
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from models.camera import Camera
 from models.coefficients import Coefficients
-from models.face_model import FaceModel
-from models.losses import (
-    Losses,
-    identity_loss,
-    landmark_importance,
-    landmark_loss,
-    mouth_loss,
-    photometric_loss,
-    regularization_loss,
-    total_loss,
-    uniform_loss,
-)
-from models.renderer import Rendering, diffuse_picture, full_picture, landmark_pixels, pose_face, render
+from models.losses import Losses, total_loss
+from models.networks.regressor import Regressor
+from models.renderer import Rendering, diffuse_picture, full_picture, specular_picture
+from pipelines.checkpoints import Checkpoints, training_fingerprint
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, Prepared, crops, endless_batches, prepare, resized
 from pipelines.face_model_file import load_face_model
+from pipelines.objective import Objective
 from pipelines.params import RegressorParams, TrainParams, Variant
 from pipelines.pictures import side_by_side, write_png
 from pipelines.recognizer_file import load_features, load_recognizer
@@ -45,64 +42,6 @@ class TrainingInputs(NamedTuple):
     labels: Path
     recognizer: Path
     pretrained: Path
-
-
-class Objective(nn.Module):
-    """Everything that stays fixed while the regressor learns: face model, camera, recogniser and loss weights."""
-
-    importance: Tensor
-    uniform_vertices: Tensor
-
-    def __init__(
-        self,
-        model: FaceModel,
-        recognizer: nn.Module,
-        camera: Camera,
-        crop_size: int,
-        params: TrainParams,
-        variant: Variant,
-    ) -> None:
-        super().__init__()
-        self.model, self.recognizer, self.camera = model, recognizer.eval().requires_grad_(False), camera
-        self.crop_size, self.params = crop_size, params
-        self.weights = variant_weights(params, variant)
-        self.register_buffer("importance", landmark_importance(params.important_landmarks))
-        self.register_buffer("uniform_vertices", torch.where(model.region_mask("skin", "nose"))[0])
-
-    def forward(self, coefficients: Coefficients, batch: Batch, prepared: Prepared) -> tuple[Losses, Rendering]:
-        """The six losses of a batch of predictions; a loss that this variant drops and that costs much reads NaN."""
-        face = pose_face(self.model, coefficients, self.camera)
-        rendering = render(self.model, face, self.params.render_size)
-        full = full_picture(rendering)
-        losses = Losses(
-            id=self._identity(full, batch.features),
-            photo=photometric_loss(
-                prepared.image,
-                diffuse_picture(rendering),
-                full,
-                mask=prepared.face * rendering.coverage,
-                skin_probability=prepared.skin,
-                full_weight=self.params.full_weight,
-            ),
-            lmk=landmark_loss(landmark_pixels(self.model, face, self.crop_size), batch.landmarks, self.importance),
-            mouth=mouth_loss(rendering.mouth, prepared.mouth, (self.crop_size / self.params.render_size) ** 2),
-            reg=regularization_loss(coefficients),
-            uniform=uniform_loss(face.lit_diffuse[:, self.uniform_vertices], coefficients.sh_coefficients),
-        )
-        return losses, rendering
-
-    def _identity(self, full: Tensor, features: Tensor) -> Tensor:
-        if self.weights["id"] == 0:
-            return full.new_tensor(torch.nan)
-        return identity_loss(features, self.recognizer(full))
-
-
-def variant_weights(params: TrainParams, variant: Variant) -> dict[str, float]:
-    """Loss weights of Eq. 6 for a row of the ablation: `no_<loss>` has that loss at zero."""
-    weights = params.weights.model_dump()
-    if variant != "full":
-        weights[variant.removeprefix("no_")] = 0.0
-    return weights
 
 
 def learning_rate_schedule(optimizer: torch.optim.Optimizer, params: TrainParams) -> LRScheduler:
@@ -122,11 +61,12 @@ def train_regressor(
     regressor: RegressorParams,
     params: TrainParams,
     experiment: str,
+    memo: Path,
 ) -> None:
     """Train one variant and write its weights, its curves and sample sheets into `output`.
 
     A run that diverges (NaN, or a loss `divergence_factor` times its first value) ends early and says so in
-    `network.json`; that is a result, not an error.
+    `network.json`; that is a result, not an error. A run that was killed goes on from its last checkpoint under `memo`.
     """
     fabric = lf.Fabric(accelerator="auto", devices=params.devices, precision=params.precision)
     fabric.launch()
@@ -138,7 +78,12 @@ def train_regressor(
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
     schedule = learning_rate_schedule(optimizer, params)
     wrapped, optimizer = fabric.setup(network, optimizer)
-    batches = iter(fabric.setup_dataloaders(_loader(inputs, params, fabric), use_distributed_sampler=False))
+    checkpoints = Checkpoints(
+        memo / "training" / variant,
+        training_fingerprint(inputs, _description(variant, camera, crop_size, regressor, params)),
+        every=params.checkpoint_every,
+        writes=fabric.is_global_zero,
+    )
     with LiveRun(
         stage=f"train@{variant}",
         experiment=experiment,
@@ -147,26 +92,53 @@ def train_regressor(
     ) as live:
         loop = _Loop(
             fabric,
+            network,
             wrapped,
             optimizer,
             schedule,
             objective.to(fabric.device),
             regressor.input_size,
             live,
-            output / "sheets",
+            checkpoints,
         )
-        history, diverged = loop.run(batches, f"train {variant}")
+        history, diverged = loop.run(inputs, f"train {variant}")
         if fabric.is_global_zero:
             provenance = {"variant": variant, "initialization": regressor.initialization, "diverged": diverged}
-            save_regressor(output, network, regressor, history, provenance)
+            save_regressor(output, loop.result, regressor, history, provenance)
+            if loop.sheets.is_dir():
+                shutil.copytree(loop.sheets, output / loop.sheets.name, dirs_exist_ok=True)
             live.finish(output / "weights.safetensors")
+            checkpoints.clear()
 
 
-def _loader(inputs: TrainingInputs, params: TrainParams, fabric: lf.Fabric) -> Any:
+def _description(
+    variant: Variant, camera: Camera, crop_size: int, regressor: RegressorParams, params: TrainParams
+) -> dict[str, Any]:
+    """What a checkpoint must agree with, besides the files that are read; how often things are logged may change."""
+    exclude = {"log_every", "sheet_every", "checkpoint_every", "live_tracking"}
+    return {
+        "variant": variant,
+        "camera": camera._asdict(),
+        "crop_size": crop_size,
+        "regressor": regressor.model_dump(),
+        "params": params.model_dump(exclude=exclude),
+    }
+
+
+def _loader(inputs: TrainingInputs, params: TrainParams, fabric: lf.Fabric, done: int) -> DataLoader[Any]:
+    """Batches without end, from the one on that follows `done` iterations."""
     keys = crops(inputs.labels / "aligned", "train")["key"].tolist()
     dataset = LabelledCrops(inputs.labels, keys, load_features(inputs.recognizer))
-    sampler = EndlessSampler(len(dataset), params.seed, rank=fabric.global_rank, ranks=fabric.world_size)
+    ranks = {"rank": fabric.global_rank, "ranks": fabric.world_size}
+    sampler = EndlessSampler(len(dataset), params.seed, skipped=done * params.batch_size, **ranks)
     return endless_batches(dataset, params.batch_size, sampler)
+
+
+class _Step(NamedTuple):
+    losses: Losses
+    total: Tensor
+    gradient_norm: Tensor
+    rendering: Rendering
 
 
 class _Loop:
@@ -175,49 +147,78 @@ class _Loop:
     def __init__(
         self,
         fabric: lf.Fabric,
-        network: Callable[[Tensor], Coefficients],
+        network: Regressor,
+        wrapped: Callable[[Tensor], Coefficients],
         optimizer: torch.optim.Optimizer,
         schedule: LRScheduler,
         objective: Objective,
         input_size: int,
         live: LiveRun,
-        sheets: Path,
+        checkpoints: Checkpoints,
     ) -> None:
-        self.fabric, self.network, self.optimizer, self.objective = fabric, network, optimizer, objective
-        self.schedule = schedule
-        self.input_size, self.live, self.sheets = input_size, live, sheets
+        self.fabric, self.network, self.wrapped, self.optimizer = fabric, network, wrapped, optimizer
+        self.schedule, self.objective, self.input_size = schedule, objective, input_size
+        self.live, self.checkpoints, self.sheets = live, checkpoints, checkpoints.files / "sheets"
         self.params = objective.params
+        self.average = _moving_average(network, self.params.ema_decay)
         self.rows: list[dict[str, float]] = []
+        self.logged_at = (0, time.monotonic())
 
-    def run(self, batches: Any, title: str) -> tuple[pd.DataFrame, bool]:
-        """All iterations; the curves, and whether the run diverged."""
-        first_total = None
-        progress = tqdm(range(self.params.iterations), title, disable=not self.fabric.is_global_zero)
+    @property
+    def result(self) -> Regressor:
+        """The trained network: that of the last iteration, or the moving average."""
+        return self.network if self.average is None else cast(Regressor, self.average.module)
+
+    def run(self, inputs: TrainingInputs, title: str) -> tuple[pd.DataFrame, bool]:
+        """All iterations that are still to do; the curves, and whether the run diverged."""
+        state = self.checkpoints.load()
+        done = 0 if state is None else int(state["iterations"])
+        loader = _loader(inputs, self.params, self.fabric, done)
+        batches: Any = iter(self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+        if state is not None:
+            self._restore(state)
+        self.logged_at = (done, time.monotonic())
+        iterations = range(done, self.params.iterations)
+        progress = tqdm(
+            iterations, title, initial=done, total=self.params.iterations, disable=not self.fabric.is_global_zero
+        )
         for iteration in progress:
             batch = next(batches)
             prepared = prepare(batch, self.params.render_size)
-            losses, total, rendering = self._step(batch, prepared, iteration)
+            step = self._step(batch, prepared, iteration)
             last = iteration == self.params.iterations - 1
             if iteration % self.params.log_every == 0 or last:
-                value = self._log(iteration, losses, total)
+                value = self._log(iteration, step, prepared)
                 progress.set_postfix(total=f"{value:.3g}")
-                first_total = value if first_total is None else first_total
-                if not np.isfinite(value) or value > self.params.divergence_factor * first_total:
+                if not np.isfinite(value) or value > self.params.divergence_factor * self.rows[0]["total"]:
                     return pd.DataFrame(self.rows), True
             if (iteration + 1) % self.params.sheet_every == 0 or last:
-                self._draw_sheet(iteration, prepared, rendering)
+                self._draw_sheet(iteration, prepared, step.rendering)
+            if self.checkpoints.due(iteration):
+                self.checkpoints.save(self._state(iteration + 1))
         return pd.DataFrame(self.rows), False
 
-    def _step(self, batch: Batch, prepared: Prepared, iteration: int) -> tuple[Losses, Tensor, Rendering]:
+    def _step(self, batch: Batch, prepared: Prepared, iteration: int) -> _Step:
         image = prepared.image if self.input_size == self.params.render_size else resized(batch.image, self.input_size)
-        coefficients = self.network(image.contiguous(memory_format=torch.channels_last))
+        coefficients = self.wrapped(image.contiguous(memory_format=torch.channels_last))
         losses, rendering = self.objective(coefficients, batch, prepared)
         total = total_loss(losses, self._weights_at(iteration))
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(total)
+        norm = self._clipped_gradient()
         self.optimizer.step()
         self.schedule.step()
-        return losses, total, rendering
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return _Step(losses, total, norm, rendering)
+
+    def _clipped_gradient(self) -> Tensor:
+        """Shorten the gradient to `gradient_clip` where that is not zero; its length before."""
+        parameters = list(self.network.parameters())
+        norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        if self.params.gradient_clip > 0:
+            clip_grads_with_norm_(parameters, self.params.gradient_clip, norm)
+        return norm
 
     def _weights_at(self, iteration: int) -> dict[str, float]:
         """Loss weights; the mouth joins at its start iteration (Sec. 4.1.4)."""
@@ -225,20 +226,63 @@ class _Loop:
             return self.objective.weights
         return {**self.objective.weights, "mouth": 0.0}
 
-    def _log(self, iteration: int, losses: Losses, total: Tensor) -> float:
-        """Keep one point of each curve; returns the total."""
-        values = {"total": total, **losses._asdict()}
-        row = {name: float(value.detach()) for name, value in values.items()}
-        self.rows.append({"step": iteration, **row})
-        self.live.metrics({f"loss/{name}": value for name, value in row.items()}, iteration)
-        return row["total"]
+    def _state(self, iterations: int) -> dict[str, Any]:
+        """Everything that the next iteration depends on."""
+        return {
+            "iterations": iterations,
+            "network": self.network.state_dict(),
+            "average": None if self.average is None else self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": torch.get_rng_state(),
+            "cuda_generators": torch.cuda.get_rng_state_all(),
+            "rows": self.rows,
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["generator"])
+        torch.cuda.set_rng_state_all(state["cuda_generators"])
+        self.rows = state["rows"]
+
+    def _log(self, iteration: int, step: _Step, prepared: Prepared) -> float:
+        """Keep one point of each curve; returns the total. What hangs on the clock goes to MLflow alone."""
+        values = {"total": step.total, **step.losses._asdict()}
+        losses = {name: float(value.detach()) for name, value in values.items()}
+        rate, norm = self.optimizer.param_groups[0]["lr"], float(step.gradient_norm)
+        self.rows.append({"step": iteration, **losses, "learning_rate": rate, "gradient_norm": norm})
+        (before, then), now = self.logged_at, time.monotonic()
+        images = (iteration + 1 - before) * self.params.batch_size * self.fabric.world_size
+        self.logged_at = (iteration + 1, now)
+        self.live.metrics({f"loss/{name}": value for name, value in losses.items()}, iteration)
+        self.live.metrics(
+            {
+                "learning_rate": rate,
+                "gradient_norm": norm,
+                "images_per_second": images / max(now - then, 1e-9),
+                "batch/open_mouths": float((prepared.mouth.amax(dim=(1, 2, 3)) > 0).float().mean()),
+                "batch/without_face": float((prepared.face.amax(dim=(1, 2, 3)) == 0).float().mean()),
+            },
+            iteration,
+        )
+        return losses["total"]
 
     def _draw_sheet(self, iteration: int, prepared: Prepared, rendering: Rendering) -> None:
         """Photograph, full, diffuse and specular picture of the first faces of the batch."""
         if not self.fabric.is_global_zero:
             return
-        specular = rendering._replace(diffuse=torch.zeros_like(rendering.diffuse))
-        columns = [prepared.image, full_picture(rendering), diffuse_picture(rendering), full_picture(specular)]
+        columns = [prepared.image, full_picture(rendering), diffuse_picture(rendering), specular_picture(rendering)]
         path = self.sheets / f"step-{iteration + 1:06d}.png"
         write_png(path, side_by_side([column[:SHEET_FACES].detach() for column in columns]))
         self.live.picture("sheet", path, iteration)
+
+
+def _moving_average(network: Regressor, decay: float) -> AveragedModel | None:
+    """Exponential moving average of the weights and of the running statistics; None for a decay of zero."""
+    if decay == 0:
+        return None
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)

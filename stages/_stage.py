@@ -13,7 +13,8 @@ import typer
 PathFlag = Annotated[Path, typer.Option()]
 TextFlag = Annotated[str, typer.Option()]
 
-# Finished label shards by fingerprint (`pipelines.labelling.shard_map`): no output of DVC, saves time, may be deleted.
+# Finished label shards (`pipelines.labelling.shard_map`) and interrupted trainings (`pipelines.checkpoints`), found
+# again by fingerprint: no output of DVC, saves time, may be deleted.
 MEMO = Path(".memo")
 
 _PR_SET_PDEATHSIG = 1

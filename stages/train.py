@@ -3,7 +3,7 @@
 import math
 
 from stages._params import load_params
-from stages._stage import PathFlag, TextFlag, run_stage
+from stages._stage import MEMO, PathFlag, TextFlag, run_stage
 
 
 def train(
@@ -32,6 +32,7 @@ def train(
         regressor=params.regressor,
         params=params.train,
         experiment=params.track.experiment,
+        memo=MEMO,
     )
 
 

@@ -14,10 +14,11 @@ from models.losses import Losses
 from models.segments import SEGMENT_INDEX
 from pipelines import training
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, endless_batches, prepare
+from pipelines.objective import Objective, variant_weights
 from pipelines.params import RegressorParams, TrainParams, Variant
 from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.regression_network import load_regressor
-from pipelines.training import Objective, TrainingInputs, learning_rate_schedule, train_regressor, variant_weights
+from pipelines.training import TrainingInputs, learning_rate_schedule, train_regressor
 from pipelines.weights import WEIGHTS, read_description
 from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
 from tests.toy import toy_face_arrays
@@ -65,6 +66,7 @@ def _train(
         regressor=regressor or _regressor(),
         params=params,
         experiment="test",
+        memo=root / "memo",
     )
     return pd.read_csv(output / "history.csv")
 
@@ -149,7 +151,7 @@ def test_training_lowers_the_loss_and_writes_everything(root: Path, tmp_path: Pa
         early = history[name][6:9] if name == "total" else history[name][:3]  # the mouth joins at 6
         assert history[name].iloc[-3:].mean() < 0.9 * early.mean(), name
     assert history["step"].tolist() == list(range(24))
-    assert set(history.columns) == {"step", "total", *Losses._fields}
+    assert set(history.columns) == {"step", "total", *Losses._fields, "learning_rate", "gradient_norm"}
     assert read_description(tmp_path)["diverged"] is False
     assert [path.name for path in sorted((tmp_path / "sheets").iterdir())] == ["step-000012.png", "step-000024.png"]
     with Image.open(tmp_path / "sheets/step-000024.png") as sheet:
@@ -239,6 +241,7 @@ def test_a_warm_start_is_loaded(root: Path, tmp_path: Path) -> None:
         regressor=_regressor(initialization="pretrained"),
         params=params,
         experiment="test",
+        memo=root / "memo",
     )
     model = FaceModel(toy_face_arrays())
     before, after = (load_regressor(tmp_path / name, model).head.weight for name in ("pretrained", "trained"))
