@@ -99,8 +99,8 @@ def patch_mask(
     if not patch.numel():
         return mask
     first, (height, width) = _windows(patch.detach(), size)
-    span = first.new_tensor([width, height])
-    shift = ((size - 2 * first) / span - 1).to(clip.dtype)  # (B, 2)
+    span = clip.new_tensor([width, height])
+    shift = (size - 2 * first) / span - 1  # (B, 2)
     moved = torch.cat([patch[..., :2] * (size / span) + patch[..., 3:] * shift[:, None], patch[..., 2:]], dim=-1)
     ids = rasterize(moved, corners, (height * samples, width * samples))
     fine = edge_gradient(coverage(ids), moved, corners, ids, occlusion=False, method=method)
