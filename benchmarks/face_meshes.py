@@ -65,6 +65,14 @@ def halve_longest_edges(mesh: Mesh, count: int) -> Mesh:
     return Mesh(vertices, triangles, "longest edges halved")
 
 
+def subdivide(mesh: Mesh) -> Mesh:
+    """Every triangle into four, with new vertices at the middle of the edges."""
+    corners = mesh.triangles.long()
+    ends, of_triangle = _edges(corners)
+    triangles = _cut(corners, of_triangle + len(mesh.vertices)).to(torch.int32)
+    return Mesh(torch.cat([mesh.vertices, mesh.vertices[ends].mean(dim=1)]), triangles, "every triangle in four")
+
+
 def _edges(corners: Tensor) -> tuple[Tensor, Tensor]:
     """Ends (E, 2) of all edges; and for every triangle (F, 3) the numbers of its edges ab, bc, ca."""
     ends = torch.stack([corners, corners.roll(-1, dims=1)], dim=-1).sort(dim=-1).values

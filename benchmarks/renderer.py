@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from benchmarks.face_meshes import Mesh, subdivide
 from models.camera import Camera, camera_from_model, clip_from_camera
 from models.face_model import FaceModelArrays
 from models.rasterizer import coverage, cpu, edges, interpolate, rasterize
@@ -62,28 +63,16 @@ RATIOS = [
 
 def make_scene(arrays: FaceModelArrays, batch: int, size: int, subdivisions: int) -> Scene:
     """The mean face, each triangle cut into four `subdivisions` times, turned by up to 40 degrees."""
-    vertices, triangles = torch.from_numpy(arrays.mean_shape), torch.from_numpy(arrays.triangles).long()
+    mesh = Mesh(torch.from_numpy(arrays.mean_shape), torch.from_numpy(arrays.triangles), "")
     for _ in range(subdivisions):
-        vertices, triangles = subdivide(vertices, triangles)
+        mesh = subdivide(mesh)
+    vertices, triangles, _ = mesh
     generator = torch.Generator().manual_seed(0)
     turns = (torch.rand(batch, 3, generator=generator) * 2 - 1) * torch.tensor([20.0, 40.0, 10.0]) * math.pi / 180
     points = camera_from_model(vertices.expand(batch, -1, -1), turns, torch.zeros(batch, 3), torch.ones(batch, 1))
     clip = clip_from_camera(points, Camera(math.radians(12.6), 1000.0))
     colours = torch.rand(batch, len(vertices), 7, generator=generator)
-    return Scene(clip, triangles.int(), colours, (size, size))
-
-
-def subdivide(vertices: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor]:
-    """Every triangle into four, with new vertices at the middle of the edges."""
-    edges_of_triangles = triangles[:, [[0, 1], [1, 2], [2, 0]]].sort(dim=-1).values
-    ends, numbers = edges_of_triangles.flatten(0, 1).unique(dim=0, return_inverse=True)
-    ab, bc, ca = (numbers.view(-1, 3) + len(vertices)).unbind(dim=1)
-    a, b, c = triangles.unbind(dim=1)
-    parts = [(a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca)]
-    return (
-        torch.cat([vertices, vertices[ends].mean(dim=1)]),
-        torch.cat([torch.stack(part, dim=1) for part in parts]),
-    )
+    return Scene(clip, triangles, colours, (size, size))
 
 
 def make_contenders(scene: Scene) -> dict[str, Callable[[], None]]:

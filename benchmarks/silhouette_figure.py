@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from benchmarks.face_meshes import Mesh, face_mesh, mouth_mesh
-from benchmarks.pixel_pair import antialias
 from benchmarks.silhouette import CAMERA, SIZE, STEP, box_filtered
 from models.camera import camera_from_model, clip_from_camera
 from models.face_model import FaceModelArrays
-from models.rasterizer import coverage, edges, rasterize
+from models.rasterizer import coverage, edge_gradient, edges, rasterize
 from pipelines.reporting.sheet import new_figure, save
 
 VERTICES = 37000
@@ -61,7 +60,7 @@ def save_figure(arrays: FaceModelArrays, path: Path) -> None:
 def mask_changes(clip: Tensor, move: Tensor, triangles: Tensor) -> list[Tensor]:
     """Change of every pixel (H, W) of a mask along a motion of clip coordinates (1, V, 4), in the order of ACCOUNTS."""
     white = torch.ones(clip.shape[1], 1)
-    forth, back = (box_filtered((clip + sign * STEP * move)[0], triangles, white)[..., 0] for sign in (1, -1))
+    forth, back = (box_filtered((clip + sign * STEP * move)[0], triangles, white, SIZE)[..., 0] for sign in (1, -1))
     ids = rasterize(clip, triangles, (SIZE, SIZE))
     mask = coverage(ids)
     # Both operators are written for the backward pass, which is linear in the gradient that comes in: its derivative
@@ -69,7 +68,8 @@ def mask_changes(clip: Tensor, move: Tensor, triangles: Tensor) -> list[Tensor]:
     gradient = torch.zeros_like(mask).requires_grad_()
     ours = edges.edge_backward(mask, gradient, clip, triangles, ids, occlusion=False)
     moved = clip.clone().requires_grad_()
-    (theirs,) = torch.autograd.grad(antialias(mask, moved, triangles, ids), moved, gradient, create_graph=True)
+    blended = edge_gradient(mask, moved, triangles, ids, method="pixel_pair")
+    (theirs,) = torch.autograd.grad(blended, moved, gradient, create_graph=True)
     changes = [torch.autograd.grad((to_clip * move).sum(), gradient)[0][0, ..., 0] for to_clip in (ours, theirs)]
     return [((forth - back) / (2 * STEP)).float(), *changes]
 

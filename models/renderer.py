@@ -5,12 +5,13 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
 from models.coefficients import Coefficients
 from models.face_model import FaceModel, vertex_normals
 from models.light import diffuse_shading, specular_shading_of_lights, srgb_from_linear
-from models.rasterizer import coverage, edge_gradient, interpolate, rasterize
+from models.rasterizer import EdgeMethod, coverage, edge_gradient, interpolate, rasterize
 
 
 class PosedFace(NamedTuple):
@@ -28,7 +29,7 @@ class Rendering(NamedTuple):
     diffuse: Float[Tensor, "B 3 H W"]  # I_r_diffuse before gamma
     specular: Float[Tensor, "B 3 H W"]  # I_r_specular before gamma
     coverage: Float[Tensor, "B 1 H W"]  # I_project: 1 where the face is
-    mouth: Float[Tensor, "B 1 H W"]  # A^p of Eq. 11: 1 where the inner-mouth patch is, differentiable at its border
+    mouth: Float[Tensor, "B 1 H W"]  # A^p of Eq. 11: how much of a pixel the inner mouth covers, differentiable
 
 
 def pose_face(model: FaceModel, coefficients: Coefficients, camera: Camera) -> PosedFace:
@@ -58,8 +59,13 @@ def landmark_pixels(model: FaceModel, face: PosedFace, size: int) -> Float[Tenso
     return pixel_from_clip(model.landmarks(face.clip), (size, size))
 
 
-def render(model: FaceModel, face: PosedFace, size: int) -> Rendering:
-    """Pictures of `size` × `size` pixels of a posed and lit face."""
+def render(
+    model: FaceModel, face: PosedFace, size: int, *, mouth_samples: int = 1, edge_method: EdgeMethod = "micro_edges"
+) -> Rendering:
+    """Pictures of `size` × `size` pixels of a posed and lit face.
+
+    With one mouth sample a pixel, the inner mouth is there or not; training wants more of them (`patch_mask`).
+    """
     ids = rasterize(face.clip, model.triangles, (size, size))
     colours = torch.cat([face.lit_diffuse, face.lit_specular], dim=-1)
     picture = interpolate(colours, face.clip, model.triangles, ids).permute(0, 3, 1, 2)
@@ -67,19 +73,70 @@ def render(model: FaceModel, face: PosedFace, size: int) -> Rendering:
         diffuse=picture[:, :3],
         specular=picture[:, 3:],
         coverage=coverage(ids).permute(0, 3, 1, 2),
-        mouth=_mask_of(face.clip, model.mouth_triangles, size),
+        mouth=patch_mask(face.clip, model.mouth_triangles, size, samples=mouth_samples, method=edge_method),
     )
 
 
-def _mask_of(clip: Float[Tensor, "B V 4"], triangles: Int[Tensor, "M 3"], size: int) -> Float[Tensor, "B 1 H W"]:
-    """Area of a patch drawn on its own, so that its border is a silhouette with a gradient."""
-    ids = rasterize(clip, triangles, (size, size))
-    return edge_gradient(coverage(ids), clip, triangles, ids, occlusion=False).permute(0, 3, 1, 2)
+def patch_mask(
+    clip: Float[Tensor, "B V 4"],
+    triangles: Int[Tensor, "M 3"],
+    size: int,
+    *,
+    samples: int,
+    method: EdgeMethod = "micro_edges",
+) -> Float[Tensor, "B 1 H W"]:
+    """How much of each pixel a patch covers, drawn alone, so that its border is a silhouette with a gradient.
+
+    A pixel is the mean of `samples` × `samples` smaller ones. The gradient comes from these, so more samples make it
+    more exact as well: an inner mouth is only a few pixels high.
+
+    Only a window around the patch is drawn, of one size for the whole batch but in its own place in each picture: the
+    mouth fills a small part of the picture, and the window pays for the samples.
+    """
+    if samples < 1:
+        raise ValueError(f"expected at least one sample per pixel and direction, got {samples}")
+    vertices, corners = triangles.unique(return_inverse=True)
+    patch, mask = clip[:, vertices], clip.new_zeros(len(clip), 1, size, size)
+    if not patch.numel():
+        return mask
+    first, (height, width) = _windows(patch.detach(), size)
+    span = clip.new_tensor([width, height])
+    shift = (size - 2 * first) / span - 1  # (B, 2)
+    moved = torch.cat([patch[..., :2] * (size / span) + patch[..., 3:] * shift[:, None], patch[..., 2:]], dim=-1)
+    ids = rasterize(moved, corners, (height * samples, width * samples))
+    fine = edge_gradient(coverage(ids), moved, corners, ids, occlusion=False, method=method)
+    window = avg_pool2d(fine.permute(0, 3, 1, 2), samples)
+    pictures = torch.arange(len(clip), device=clip.device)[:, None, None]
+    columns = first[:, 0, None] + torch.arange(width, device=clip.device)
+    rows = first[:, 1, None] + torch.arange(height, device=clip.device)
+    mask[pictures, 0, rows[:, :, None], columns[:, None]] = window[:, 0].to(clip.dtype)
+    return mask
 
 
-def render_face(model: FaceModel, coefficients: Coefficients, camera: Camera, size: int) -> Rendering:
-    """Pictures of the face that coefficients describe."""
-    return render(model, pose_face(model, coefficients, camera), size)
+def _windows(clip: Float[Tensor, "B M 4"], size: int) -> tuple[Int[Tensor, "B 2"], tuple[int, int]]:
+    """First column and row of a window around the points in each picture; and height and width of all windows.
+
+    One pixel wider than the points on each side, so that every outline lies inside, and never beyond the picture.
+    """
+    pixels = ((clip[..., :2] / clip[..., 3:] + 1) * (0.5 * size)).nan_to_num()
+    first = (pixels.amin(dim=1).floor() - 1).clamp(0, size - 1).long()
+    last = (pixels.amax(dim=1).ceil() + 1).clamp(1, size).long()
+    width, height = (last - first).clamp_min(1).amax(dim=0).tolist()
+    return torch.minimum(first, size - first.new_tensor([width, height])), (height, width)
+
+
+def render_face(
+    model: FaceModel,
+    coefficients: Coefficients,
+    camera: Camera,
+    size: int,
+    *,
+    mouth_samples: int = 1,
+    edge_method: EdgeMethod = "micro_edges",
+) -> Rendering:
+    """Pictures of the face that coefficients describe; see `render`."""
+    face = pose_face(model, coefficients, camera)
+    return render(model, face, size, mouth_samples=mouth_samples, edge_method=edge_method)
 
 
 def diffuse_picture(rendering: Rendering) -> Float[Tensor, "B 3 H W"]:

@@ -46,7 +46,13 @@ class Objective(nn.Module):
     def forward(self, coefficients: Coefficients, batch: Batch, prepared: Prepared) -> tuple[Losses, Rendering]:
         """The six losses of a batch of predictions; a loss that this variant drops and that costs much reads NaN."""
         face = pose_face(self.model, coefficients, self.camera)
-        rendering = render(self.model, face, self.params.render_size)
+        rendering = render(
+            self.model,
+            face,
+            self.params.render_size,
+            mouth_samples=self.params.mouth_samples,
+            edge_method=self.params.edge_method,
+        )
         full = full_picture(rendering)
         losses = Losses(
             id=self._identity(full, batch.features),

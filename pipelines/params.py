@@ -167,6 +167,8 @@ class TrainParams(Section):
     full_weight: NonNegative
     important_landmarks: Positive
     render_size: Annotated[int, Field(ge=56, le=512)]
+    mouth_samples: Annotated[int, Field(ge=1, le=8)]
+    edge_method: Literal["micro_edges", "pixel_pair"]
     iterations: Count
     mouth_start_iteration: CountOrNone
     batch_size: Count

@@ -10,12 +10,15 @@ Pictures are (B, H, W, C) here, the order of the ids and of the kernels; the ren
 """
 
 from types import ModuleType
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
-__all__ = ["coverage", "edge_gradient", "interpolate", "rasterize"]
+__all__ = ["EdgeMethod", "coverage", "edge_gradient", "interpolate", "rasterize"]
+
+EdgeMethod = Literal["micro_edges", "pixel_pair"]
 
 
 def rasterize(
@@ -52,14 +55,24 @@ def edge_gradient(
     triangles: Int[Tensor, "F 3"],
     ids: Int[Tensor, "B H W"],
     occlusion: bool = True,
+    method: EdgeMethod = "micro_edges",
 ) -> Shaped[Tensor, "B H W C"]:
     """The same image; its backward pass adds to `clip` what moving outlines change in the picture.
 
     `image` may be anything made from these ids: a rendering, several pictures stacked in C, or their coverage. Without
     `occlusion` only outlines against the background count: three times cheaper, and all that a coverage needs.
     Method: `models.rasterizer.edges`.
+
+    The method "pixel_pair" is the usual one, for comparison (`models.rasterizer.pixel_pair`): it blends the colours at
+    outlines, so the image changes too; `occlusion` makes no difference to it.
     """
     _check_clip(clip)
+    if method not in get_args(EdgeMethod):
+        raise ValueError(f"unknown edge method {method!r}: one of {', '.join(get_args(EdgeMethod))} is needed")
+    if method == "pixel_pair":
+        from models.rasterizer import pixel_pair  # imports this package
+
+        return pixel_pair.antialias(image, clip, triangles, ids)
     return _back_end(clip).edge_gradient(image, clip, triangles, ids, occlusion=occlusion)
 
 

@@ -76,6 +76,7 @@ def edge_backward(
     triangles: Int[Tensor, "F 3"],
     ids: Int[Tensor, "B H W"],
     occlusion: bool = True,
+    carried_px: float = edges.CARRIED_PX,
 ) -> Float[Tensor, "B V 4"]:
     """Compiled twin of `models.rasterizer.edges.edge_backward`."""
     triangles = triangles.to(torch.int32)
@@ -94,6 +95,7 @@ def edge_backward(
             neighbours,
             seen[picture],
             edges.DEPTH_TOLERANCE,
+            carried_px,
             output[picture],
         )
 

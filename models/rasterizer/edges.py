@@ -6,6 +6,13 @@ surfaces runs a piece of outline, one pixel long, fixed to the front surface. Wh
 pixel along the pair, that fraction of a pixel's area changes from the colour behind to the colour in front. The forward
 pass stays untouched.
 
+Both colours are those at the outline. What the picture knows are those at the two pixel centres, and the outline lies
+half a pixel away from them on average. Where a surface turns away its colour changes fast, and half a pixel matters. So
+each colour is carried on: by half of its change between the last two pixels of its surface, along the pair. It stays
+what it is unless it went the same way between the two pixels before these: a change that turns back is noise, and one
+without a forerunner a line drawn on the surface; neither says how to go on. A constant colour, such as that of a mask,
+always stays. Nothing is carried on without a search for occlusions, which alone says where a surface ends.
+
 An outline against the background is seen in the ids alone. One inside the picture (the nose before the cheek) is found
 by walking along the silhouette edges of the mesh, border edges and those between a triangle seen from the front and one
 seen from the back, and keeping the crossings that nothing covers.
@@ -27,6 +34,9 @@ from models.rasterizer.barycentric import corner_weights, pixel_centres
 # What counts as behind, in z/w. Between a near plane at half and a far plane at one and a half times the distance d it
 # is d/1500: more than the steps along one surface, less than a nose; ten times more changes little.
 DEPTH_TOLERANCE = 1e-3
+
+# From a pixel centre to the outline beside it, on average over where the outline can lie.
+CARRIED_PX = 0.5
 
 EdgeBackward = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
 
@@ -67,19 +77,29 @@ def edge_backward(
     triangles: Int[Tensor, "F 3"],
     ids: Int[Tensor, "B H W"],
     occlusion: bool = True,
+    carried_px: float = CARRIED_PX,
 ) -> Float[Tensor, "B V 4"]:
-    """Gradient to the clip coordinates from the visible edges of the image, in plain torch, for any device."""
+    """Gradient to the clip coordinates from the visible edges of the image, in plain torch, for any device.
+
+    With `occlusion`, colours are carried on by `carried_px` from the pixel centres to the outline.
+    """
     marks = occlusion_marks(clip, triangles, ids) if occlusion else None
     to_clip = torch.zeros_like(clip).flatten(0, 1)
     for axis in range(2):
-        first, second = _pairs(ids, axis)
+        first, second = pairs(ids, axis)
         front = torch.where(first < 0, 2, 1) * ((first < 0) != (second < 0))
         if marks is not None:
-            front = torch.where((first >= 0) & (second >= 0), _pairs(marks[:, axis], axis)[0].to(front.dtype), front)
+            front = torch.where((first >= 0) & (second >= 0), pairs(marks[:, axis], axis)[0].to(front.dtype), front)
         pictures, rows, columns = front.nonzero(as_tuple=True)
         next_rows, next_columns = rows + axis, columns + 1 - axis
         mean = 0.5 * (gradient[pictures, rows, columns] + gradient[pictures, next_rows, next_columns])
         step = image[pictures, rows, columns] - image[pictures, next_rows, next_columns]
+        if marks is not None:
+            before, earlier, after, later = (
+                _slope(image, front, pictures, rows + far * axis, columns + far * (1 - axis), axis=axis)
+                for far in (-1, -2, 1, 2)
+            )
+            step = step + carried_px * (before * (before * earlier > 0) + after * (after * later > 0))
         push = (mean * step).sum(dim=-1).to(clip.dtype)
         first_is_front = front[pictures, rows, columns] == 1
         at_rows = torch.where(first_is_front, rows, next_rows)
@@ -102,7 +122,7 @@ def occlusion_marks(
     Axis 0 pairs a pixel with its right neighbour, axis 1 with the one below; the mark stands at the first pixel.
     """
     height, width = ids.shape[1:]
-    screen = _screen(clip, ids.shape[1:])
+    screen = screen_positions(clip, (height, width))
     pictures, of_triangle, edges = _silhouette_edges(clip, screen, triangles)
     corners = triangles.long()[of_triangle]
     opposite, start, end = (
@@ -137,6 +157,31 @@ def triangle_neighbours(triangles: Int[Tensor, "F 3"]) -> Int[Tensor, "F 3"]:
     return neighbours.view(-1, 3).to(torch.int32)
 
 
+def screen_positions(clip: Float[Tensor, "B V 4"], size: tuple[int, int]) -> Float[Tensor, "B V 3"]:
+    """Picture coordinates: x and y in pixels, pixel centres at whole numbers, and z/w."""
+    height, width = size
+    position = clip[..., :3] / clip[..., 3:]
+    x, y, z = position.unbind(dim=-1)
+    return torch.stack([(x + 1) * 0.5 * width - 0.5, (y + 1) * 0.5 * height - 0.5, z], dim=-1)
+
+
+def pairs(picture: Shaped[Tensor, "B H W"], axis: int) -> tuple[Tensor, Tensor]:
+    """First and second pixels of all neighbouring pairs along an axis: 0 to the right, 1 downward."""
+    if axis == 0:
+        return picture[:, :, :-1], picture[:, :, 1:]
+    return picture[:, :-1], picture[:, 1:]
+
+
+def _slope(image: Tensor, front: Tensor, pictures: Tensor, rows: Tensor, columns: Tensor, *, axis: int) -> Tensor:
+    """Change of the image from pixels to the next ones along an axis; zero across an edge and beyond the picture."""
+    last_row, last_column = front.shape[1] - 1, front.shape[2] - 1
+    inside = (rows >= 0) & (rows <= last_row) & (columns >= 0) & (columns <= last_column)
+    rows, columns = rows.clamp(0, last_row), columns.clamp(0, last_column)
+    inside &= front[pictures, rows, columns] == 0
+    slope = image[pictures, rows + axis, columns + 1 - axis] - image[pictures, rows, columns]
+    return torch.where(inside[:, None], slope, 0)
+
+
 class _SurfacePoints(NamedTuple):
     vertices: Int[Tensor, "N 3"]  # of the triangle seen, numbered through the batch
     corners: Float[Tensor, "N 3 4"]
@@ -168,14 +213,6 @@ def _surface_depth(
     """z/w of the surface seen by pixels."""
     seen = _surface_points(clip, triangles, ids, pictures, rows, columns)
     return (seen.weights * seen.corners[..., 2]).sum(dim=-1) / (seen.weights * seen.corners[..., 3]).sum(dim=-1)
-
-
-def _screen(clip: Tensor, size: torch.Size) -> Tensor:
-    """Picture coordinates (B, V, 3): x and y in pixels, pixel centres at whole numbers, and z/w."""
-    height, width = size
-    position = clip[..., :3] / clip[..., 3:]
-    x, y, z = position.unbind(dim=-1)
-    return torch.stack([(x + 1) * 0.5 * width - 0.5, (y + 1) * 0.5 * height - 0.5, z], dim=-1)
 
 
 def _silhouette_edges(clip: Tensor, screen: Tensor, triangles: Tensor) -> tuple[Tensor, ...]:
@@ -216,10 +253,3 @@ def _crossings(start: Tensor, end: Tensor, size: torch.Size, axis: int) -> _Cros
     line, pixel = line[inside], place[inside].long()
     rows, columns = (line, pixel) if axis == 0 else (pixel, line)
     return _Crossings(edge[inside], rows, columns, depth[inside])
-
-
-def _pairs(picture: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """First and second pixels of all neighbouring pairs along an axis: 0 to the right, 1 downward."""
-    if axis == 0:
-        return picture[:, :, :-1], picture[:, :, 1:]
-    return picture[:, :-1], picture[:, 1:]

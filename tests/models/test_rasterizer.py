@@ -366,14 +366,99 @@ def test_edge_gradient_moves_an_outline_inside_the_picture(occlusion: bool) -> N
 def test_compiled_and_torch_edge_gradients_agree(occlusion: bool, dtype: torch.dtype, tolerance: float) -> None:
     clip, triangles, _ = sphere_before_wall(3)
     generator = torch.Generator().manual_seed(3)
-    for mesh in (triangles, triangles[:-2]):  # with and without background
-        clip = clip.to(dtype)
-        ids = rasterizer.rasterize(clip, mesh, (45, 62))
-        image, change = torch.rand(2, 3, 45, 62, 3, generator=generator, dtype=dtype).unbind()
+    clip = clip.to(dtype)
+    # With and without background; pairs of pixels in one direction only.
+    for mesh, size in ((triangles, (45, 62)), (triangles[:-2], (45, 62)), (triangles[:-2], (1, 62))):
+        ids = rasterizer.rasterize(clip, mesh, size)
+        image, change = torch.rand(2, 3, *size, 3, generator=generator, dtype=dtype).unbind()
         fast = cpu.edge_backward(image, change, clip, mesh, ids, occlusion)
         plain = edges.edge_backward(image, change, clip, mesh, ids, occlusion)
         assert (plain - fast).norm() <= tolerance * plain.norm()
         assert bool(plain.any()) == (occlusion or len(mesh) < len(triangles))
+
+
+def cards() -> tuple[Tensor, Tensor, Tensor]:
+    """Points (x px, y px, z), triangles and linear colours of a card before a wall that it covers in part; 64 pixels.
+
+    The upright borders lean by a few pixels, so that they pass pixel centres at all distances.
+    """
+    card = [[-9.2, 9.7, 0.1], [30.4, 11.2, 0.1], [33.1, 52.6, 0.1], [-9, 49, 0.1]]
+    wall = [[12.3, -9, 0.5], [58.7, 3.1, 0.5], [51.2, 70, 0.5], [12, 70, 0.5]]
+    points = torch.tensor(card + wall)
+    colours = points[:, :2].fliplr() / 64 + torch.tensor([0.5, 0.1]) * (points[:, 2:] > 0.3)
+    return points, torch.tensor([[0, 1, 2], [0, 2, 3], [4, 5, 6], [4, 6, 7]]), colours[None]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("backward", [cpu.edge_backward, edges.edge_backward])
+def test_colours_are_carried_on_to_the_outline(backward: Callable[..., Tensor], axis: int) -> None:
+    points, triangles, colours = cards()
+    weights = torch.sin(torch.arange(64) / 9)[:, None, None] + torch.tensor([1.0, -0.4])
+    if axis == 1:  # the same scene, turned on its side
+        points, weights = points[:, [1, 0, 2]], weights.transpose(0, 1)
+    clip = clip_from_pixel([(x, y, z) for x, y, z in points.tolist()], (64, 64))
+    weights, motion = weights.expand(64, 64, 2), torch.zeros_like(clip)
+    motion[..., axis] = 2 / 64  # everything moves by a pixel
+
+    def picture_of(clip: Tensor, size: int) -> Tensor:
+        return rasterizer.interpolate(colours, clip, triangles, rasterizer.rasterize(clip, triangles, (size, size)))
+
+    expected = supersampled_change(picture_of, clip, motion, weights)
+    moved = clip.clone().requires_grad_()
+    ids = rasterizer.rasterize(moved, triangles, (64, 64))
+    picture = rasterizer.interpolate(colours, moved, triangles, ids)
+    (inside,) = torch.autograd.grad((picture[0] * weights).sum(), moved)
+    picture, errors = picture.detach(), []
+    for carried_px in (0.0, edges.CARRIED_PX):
+        outlines = backward(picture, weights[None], clip, triangles, ids, carried_px=carried_px)
+        errors.append(abs(float(((inside + outlines) * motion).sum()) - expected))
+    assert errors[1] < 0.3 * errors[0]
+
+
+@pytest.mark.parametrize("backward", [cpu.edge_backward, edges.edge_backward])
+def test_a_line_beside_an_outline_is_not_carried_on(backward: Callable[..., Tensor]) -> None:
+    clip = clip_from_pixel([(-9, -9, 0), (9.8, -9, 0), (9.8, 99, 0), (-9, 99, 0)], (64, 64))
+    triangles, change = torch.tensor([[0, 1, 2], [0, 2, 3]]), smooth_weights(64, 3)[None]
+    ids = rasterizer.rasterize(clip, triangles, (64, 64))
+    ramp = rasterizer.coverage(ids) * torch.tensor([1.0, -2.0, 0.5]) * torch.arange(64.0)[:, None]
+    line = ramp.sign() * (torch.arange(64) == 9)[:, None]
+    for image, goes_on in ((ramp, True), (line, False)):
+        carried, plain = (backward(image, change, clip, triangles, ids, carried_px=by) for by in (0.5, 0.0))
+        assert torch.equal(carried, plain) != goes_on
+
+
+@pytest.mark.parametrize("backward", [cpu.edge_backward, edges.edge_backward])
+def test_constant_colours_have_nothing_to_carry_on(backward: Callable[..., Tensor]) -> None:
+    clip, triangles, _ = sphere_before_wall(1)
+    for mesh, occlusion in ((triangles[:-2], True), (triangles, True), (triangles[:-2], False)):
+        ids = rasterizer.rasterize(clip, mesh, (40, 40))
+        on_wall = (ids >= len(triangles) - 2).unsqueeze(-1)
+        image = 0.7 * rasterizer.coverage(ids) - 0.4 * on_wall  # one colour for each surface
+        change = torch.rand(1, 40, 40, 1, generator=torch.Generator().manual_seed(5))
+        carried, plain = (backward(image, change, clip, mesh, ids, occlusion, by) for by in (0.5, 0.0))
+        if occlusion and len(mesh) == len(triangles):
+            assert relative_error(carried, plain) < 0.05  # the walk misses a pair or two of the inner outline
+        else:
+            assert torch.equal(carried, plain) and plain.any()
+
+
+@pytest.mark.parametrize("backward", [cpu.edge_backward, edges.edge_backward])
+def test_colours_are_carried_on_neither_across_outlines_nor_without_a_search_for_them(
+    backward: Callable[..., Tensor],
+) -> None:
+    clip, change = (
+        clip_from_pixel([(9.8, -9, 0), (11.1, -9, 0), (11.1, 99, 0), (9.8, 99, 0)], (64, 64)),
+        smooth_weights(64, 3),
+    )
+    triangles, generator = torch.tensor([[0, 1, 2], [0, 2, 3]]), torch.Generator().manual_seed(6)
+    ids = rasterizer.rasterize(clip, triangles, (64, 64))
+    assert ((ids >= 0).sum(dim=2) == 1).all()  # one pixel wide, on black
+    image = torch.rand(1, 64, 64, 3, generator=generator) * rasterizer.coverage(ids)
+    assert torch.equal(*(backward(image, change[None], clip, triangles, ids, True, by) for by in (0.5, 0.0)))
+    image = torch.rand(1, 64, 64, 3, generator=generator)  # the background goes on
+    carried, plain = (backward(image, change[None], clip, triangles, ids, True, by) for by in (0.5, 0.0))
+    assert relative_error(carried, plain) > 0.1
+    assert torch.equal(*(backward(image, change[None], clip, triangles, ids, False, by) for by in (0.5, 0.0)))
 
 
 def test_edge_gradient_leaves_the_image_and_its_gradient_alone() -> None:

@@ -1,17 +1,23 @@
 import math
+from typing import get_args
 
 import pytest
 import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from models.camera import Camera
 from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
 from models.landmarks import LANDMARKS
 from models.networks.regressor import neutral_coefficients
+from models.rasterizer import EdgeMethod, coverage, edge_gradient, rasterize
 from models.renderer import (
+    PosedFace,
     diffuse_picture,
     full_picture,
     landmark_pixels,
+    patch_mask,
     pose_face,
     render,
     render_face,
@@ -175,3 +181,80 @@ def test_a_closed_mouth_gives_no_large_gradient(model: FaceModel) -> None:
     (face.lit_diffuse.sum() + render(model, face, SIZE).mouth.sum()).backward()
     # The wall behind closed lips has no direction; dividing by its zero length would give 1e10 here.
     assert expression.grad is not None and expression.grad.abs().max() < 1e3
+
+
+def _faces_in_places(model: FaceModel, expression: Tensor) -> PosedFace:
+    """Three faces in different places with one expression."""
+    places = torch.tensor([[0.0, 0.0, 0.0], [41.3, -37.1, 0.0], [-25.0, 12.7, 30.0]])
+    return pose_face(model, _coefficients(model, 3, expression=expression.expand(3, -1), translation=places), CAMERA)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_a_patch_drawn_in_its_window_is_the_patch_drawn_in_the_whole_picture(model: FaceModel, samples: int) -> None:
+    clip, triangles, fine = (
+        _faces_in_places(model, _open(1.3)).clip,
+        model.mouth_triangles,
+        (SIZE * samples, SIZE * samples),
+    )
+    change = torch.randn(3, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
+    found, expected = clip.clone().requires_grad_(), clip.clone().requires_grad_()
+    mask = patch_mask(found, triangles, SIZE, samples=samples)
+    ids = rasterize(clip, triangles, fine)
+    whole = edge_gradient(coverage(ids), expected, triangles, ids, occlusion=False).permute(0, 3, 1, 2)
+    whole = avg_pool2d(whole, samples)
+    torch.testing.assert_close(mask, whole)
+    for picture in (mask, whole):
+        (picture * change).sum().backward()
+    torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-5)
+    assert (mask.sum(dim=(1, 2, 3)) > 5).all()
+
+
+def test_more_mouth_samples_give_a_better_gradient(model: FaceModel) -> None:
+    weights = torch.sin(torch.arange(SIZE) / 5)[:, None] + torch.cos(torch.arange(SIZE) / 4)
+
+    def value(expression: Tensor, samples: int) -> Tensor:
+        mouth = render(model, _faces_in_places(model, expression), SIZE, mouth_samples=samples).mouth
+        return (mouth * weights).sum()
+
+    expected = (value(_open(0.33), 24) - value(_open(0.27), 24)) / 0.06
+    errors = []
+    for samples in (1, 6):
+        expression = _open(0.3).requires_grad_()
+        (slope,) = torch.autograd.grad(value(expression, samples), expression)
+        errors.append(abs(float(slope[0, 0] - expected)))
+    print(errors, expected)
+    assert errors[1] < 0.3 * errors[0] and errors[1] < 0.1 * abs(float(expected))
+
+
+def test_patches_in_odd_places_are_drawn_where_they_are() -> None:
+    corners = torch.tensor([[0, 1, 2], [1, 3, 2]])
+
+    def square(left: float, top: float, side: float) -> torch.Tensor:
+        x, y = torch.tensor([left, left + side, left, left + side]), torch.tensor([top, top, top + side, top + side])
+        return torch.stack([2 * x / 20 - 1, 2 * y / 20 - 1, torch.zeros(4), torch.ones(4)], dim=-1)
+
+    clip = torch.stack(
+        [square(*where) for where in ((-3, -2, 6), (17, 18, 5), (40, 3, 4), (4.5, 6.25, 0.5), (-5, -5, 30))]
+    )
+    clip[2, 0, 3] = torch.nan  # and a picture without a usable patch
+    mask = patch_mask(clip, corners, 20, samples=4)
+    areas = [3 * 4, 3 * 2, 0, 0.25, 400]
+    torch.testing.assert_close(mask.sum(dim=(1, 2, 3)), torch.tensor(areas), rtol=0, atol=1e-4)
+    assert mask[0, 0, :4, :3].all() and mask[1, 0, 18:, 17:].all() and mask[3, 0, 6, 4] == 0.25
+    assert (patch_mask(clip[:0], corners, 20, samples=2)).shape == (0, 1, 20, 20)
+    with pytest.raises(ValueError, match="at least one sample per pixel and direction, got 0"):
+        patch_mask(clip, corners, 20, samples=0)
+
+
+def test_the_other_edge_method_blends_the_mouth_and_also_has_a_gradient(model: FaceModel) -> None:
+    expression = _open(1.0).requires_grad_()
+    mouths = {
+        method: render_face(model, _coefficients(model, expression=expression), CAMERA, SIZE, edge_method=method).mouth
+        for method in get_args(EdgeMethod)
+    }
+    assert set(mouths["micro_edges"].unique().tolist()) == {0.0, 1.0}
+    blended = mouths["pixel_pair"]
+    assert ((blended > 0) & (blended < 1)).any()
+    assert blended.sum().item() == pytest.approx(mouths["micro_edges"].sum().item(), rel=0.1)
+    (slope,) = torch.autograd.grad(blended.sum(), expression)
+    assert slope[0, 0] > 1

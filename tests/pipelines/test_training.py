@@ -84,7 +84,8 @@ def _objective(root: Path, variant: Variant = "full", **changes: object) -> Obje
 
 def test_the_truth_explains_its_photograph(root: Path) -> None:
     batch = _batch(root)
-    losses, rendering = _objective(root)(random_faces(6), batch, prepare(batch, SIZE))
+    # The labels' mouths are drawn with one sample, too.
+    losses, rendering = _objective(root, mouth_samples=1)(random_faces(6), batch, prepare(batch, SIZE))
     assert losses.lmk < 1e-3 and losses.mouth < 1e-3
     # The full picture is the photograph up to JPEG; the diffuse part alone lacks its highlights.
     wrong, _ = _objective(root)(random_faces(6, seed=1), batch, prepare(batch, SIZE))
@@ -115,6 +116,19 @@ def test_losses_do_not_depend_on_the_size_of_the_rendering(root: Path) -> None:
     # Borders are blurred by half a pixel; forgetting the area of a pixel would be a factor of four.
     assert small.mouth.item() == pytest.approx(large.mouth.item(), rel=0.35)
     assert small.photo.item() == pytest.approx(large.photo.item(), rel=0.2)
+
+
+def test_parameters_choose_how_the_mouth_is_drawn(root: Path) -> None:
+    batch = _batch(root)
+    choices: list[dict[str, object]] = [{"mouth_samples": 1}, {"mouth_samples": 3}, {"edge_method": "pixel_pair"}]
+    masks = [
+        _objective(root, **{"mouth_samples": 1, **choice})(random_faces(6), batch, prepare(batch, SIZE))[1].mouth
+        for choice in choices
+    ]
+    assert set(masks[0].unique().tolist()) == {0.0, 1.0}
+    for mask in masks[1:]:
+        assert ((mask > 0) & (mask < 1)).any() and torch.allclose(mask.sum(), masks[0].sum(), rtol=0.05)
+    assert not torch.allclose(masks[1], masks[2])
 
 
 def test_a_variant_without_the_identity_loss_saves_the_recogniser(root: Path) -> None:

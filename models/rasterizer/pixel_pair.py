@@ -1,4 +1,4 @@
-"""Pixel-pair antialiasing, the comparison for our edge gradient; plain torch, float32 or float64, any device.
+"""Pixel-pair antialiasing: the other way to a gradient of outlines, for comparison; plain torch, any device.
 
 Written from the published description: Laine et al., "Modular Primitives for High-Performance Differentiable
 Rendering", ACM Transactions on Graphics 39 (6), 2020, the section on antialiasing. In our own words:
@@ -15,7 +15,8 @@ Rendering", ACM Transactions on Graphics 39 (6), 2020, the section on antialiasi
 The blended picture depends on where the edge runs, so its derivative moves the two ends of the edge.
 
 Only a triangle that some pixel shows is ever looked at in step 2. A silhouette triangle that covers no pixel centre has
-no say, however long the outline that it carries: that is what the comparison is about.
+no say, however long the outline that it carries: that is what the comparison is about. nvdiffrast has this operator
+too; here it is the same on every device.
 """
 
 from typing import NamedTuple
@@ -24,9 +25,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from models.camera import pixel_from_clip
 from models.rasterizer import interpolate
-from models.rasterizer.edges import triangle_neighbours
+from models.rasterizer.edges import pairs, screen_positions, triangle_neighbours
 
 # Vertices are rounded before they are drawn, so a centre can lie a little outside of the triangle that it shows. Wide
 # enough never to lose an edge to that; ten times less changes no error of the benchmark in its second digit.
@@ -58,14 +58,13 @@ def antialias(
 
 def crossings(clip: Float[Tensor, "B V 4"], triangles: Int[Tensor, "F 3"], ids: Int[Tensor, "B H W"]) -> Crossings:
     """Where silhouette edges of shown triangles pass between neighbouring pixel centres; place is differentiable."""
-    height, width = ids.shape[1:]
-    screen = pixel_from_clip(clip, (height, width)) - 0.5  # pixel centres at whole numbers
+    screen = screen_positions(clip, (ids.shape[1], ids.shape[2]))[..., :2]
     outlines = silhouettes(screen.detach(), triangles)
     depth = _depth(clip.detach(), triangles, ids)
     numbers = torch.arange(ids.numel(), device=ids.device).view(ids.shape)
     parts = []
     for axis in range(2):  # 0: side by side, 1: one above the other
-        first, second = _pairs(numbers, axis)
+        first, second = (pixels.flatten() for pixels in pairs(numbers, axis))
         differ = ids.flatten()[first] != ids.flatten()[second]
         first, second = first[differ], second[differ]
         first_is_front = depth[first] <= depth[second]
@@ -129,10 +128,3 @@ def _depth(clip: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:
     """z/w of every pixel of the batch, infinite where there is no surface."""
     z, w = interpolate(clip[..., 2:], clip, triangles, ids).flatten(0, 2).unbind(dim=-1)
     return torch.where(ids.flatten() >= 0, z / w, torch.inf)
-
-
-def _pairs(numbers: Tensor, axis: int) -> tuple[Tensor, Tensor]:
-    """First and second pixels of all neighbouring pairs: 0 side by side, 1 one above the other."""
-    if axis == 0:
-        return numbers[:, :, :-1].flatten(), numbers[:, :, 1:].flatten()
-    return numbers[:, :-1].flatten(), numbers[:, 1:].flatten()
