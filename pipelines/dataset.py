@@ -97,8 +97,9 @@ class EndlessSampler(Sampler[int]):
 
 
 def endless_batches(dataset: Dataset[Any], batch_size: int, sampler: EndlessSampler) -> DataLoader[Any]:
-    """Batches of a fixed size without end."""
-    return DataLoader(dataset, batch_size=batch_size, sampler=sampler)
+    """Batches of a fixed size without end; drawing them leaves torch's global generator alone."""
+    generator = torch.Generator().manual_seed(sampler.seed)  # the loader takes a number from it when it starts
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, generator=generator)
 
 
 def crops(aligned: Path, *splits: str) -> pd.DataFrame:

@@ -250,9 +250,13 @@ class _Loop:
         self.rows = state["rows"]
 
     def _log(self, iteration: int, step: _Step, prepared: Prepared) -> float:
-        """Keep one point of each curve; returns the total. What hangs on the clock goes to MLflow alone."""
-        values = {"total": step.total, **step.losses._asdict()}
-        losses = {name: float(value.detach()) for name, value in values.items()}
+        """Keep one point of each curve, the mean over all processes; returns the total, the same in each of them.
+
+        What hangs on the clock goes to MLflow alone.
+        """
+        values = torch.stack([step.total, *step.losses]).detach()
+        means = cast(Tensor, self.fabric.all_reduce(values, reduce_op="mean")).tolist()
+        losses = dict(zip(("total", *Losses._fields), means, strict=True))
         rate, norm = self.optimizer.param_groups[0]["lr"], float(step.gradient_norm)
         self.rows.append({"step": iteration, **losses, "learning_rate": rate, "gradient_norm": norm})
         (before, then), now = self.logged_at, time.monotonic()

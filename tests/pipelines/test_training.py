@@ -1,5 +1,8 @@
 import json
 import math
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,21 +10,25 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
+from torchvision.ops import StochasticDepth
 
+from models.coefficients import CoefficientSizes
 from models.face_model import FaceModel
 from models.losses import Losses
+from models.networks.regressor import Regressor
 from models.segments import SEGMENT_INDEX
 from pipelines import training
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, endless_batches, prepare
 from pipelines.objective import Objective, variant_weights
 from pipelines.params import RegressorParams, TrainParams, Variant
 from pipelines.recognizer_file import load_features, load_recognizer
-from pipelines.regression_network import load_regressor
-from pipelines.training import TrainingInputs, learning_rate_schedule, train_regressor
+from pipelines.training import TrainingInputs, learning_rate_schedule
 from pipelines.weights import WEIGHTS, read_description
-from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
+from tests.label_tree import CAMERA, SIZE, random_faces, write_label_tree
 from tests.toy import toy_face_arrays
+from tests.training_process import all_layers, toy_regressor_params, toy_train_params, train_toy
 
 
 @pytest.fixture(scope="module")
@@ -31,25 +38,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _regressor(**changes: object) -> RegressorParams:
-    small = {"backbone": "mobilenet_v3_small", "input_size": SIZE, "initialization": "scratch"}
-    return smoke_params().regressor.model_copy(update={**small, **changes})
-
-
-def _params(**changes: object) -> TrainParams:
-    small = {
-        "iterations": 4,
-        "mouth_start_iteration": 1,
-        "batch_size": 6,
-        "render_size": SIZE,
-        "log_every": 1,
-        "sheet_every": 4,
-        "live_tracking": False,
-        "precision": "32-true",
-    }
-    return smoke_params().train.model_copy(update={**small, **changes})
-
-
 def _train(
     root: Path,
     output: Path,
@@ -57,17 +45,7 @@ def _train(
     variant: Variant = "full",
     regressor: RegressorParams | None = None,
 ) -> pd.DataFrame:
-    train_regressor(
-        variant,
-        TrainingInputs(root / "face_model.h5", root / "labels", root / "recognizer", root / "pretrained"),
-        output,
-        camera=CAMERA,
-        crop_size=SIZE,
-        regressor=regressor or _regressor(),
-        params=params,
-        experiment="test",
-        memo=root / "memo",
-    )
+    train_toy(root, output, params, variant, regressor)
     return pd.read_csv(output / "history.csv")
 
 
@@ -79,7 +57,7 @@ def _batch(root: Path) -> Batch:
 
 def _objective(root: Path, variant: Variant = "full", **changes: object) -> Objective:
     recognizer = load_recognizer(root / "recognizer")
-    return Objective(FaceModel(toy_face_arrays()), recognizer, CAMERA, SIZE, _params(**changes), variant)
+    return Objective(FaceModel(toy_face_arrays()), recognizer, CAMERA, SIZE, toy_train_params(**changes), variant)
 
 
 def test_the_truth_explains_its_photograph(root: Path) -> None:
@@ -153,13 +131,13 @@ def test_the_recogniser_stays_fixed_but_lets_the_gradient_through(root: Path) ->
 
 @pytest.mark.parametrize("name", Losses._fields)
 def test_a_variant_has_one_weight_at_zero(name: str) -> None:
-    full, without = variant_weights(_params(), "full"), variant_weights(_params(), f"no_{name}")  # type: ignore[arg-type]
+    full, without = variant_weights(toy_train_params(), "full"), variant_weights(toy_train_params(), f"no_{name}")  # type: ignore[arg-type]
     assert without == {**full, name: 0.0}
-    assert full == _params().weights.model_dump()
+    assert full == toy_train_params().weights.model_dump()
 
 
 def test_training_lowers_the_loss_and_writes_everything(root: Path, tmp_path: Path) -> None:
-    params = _params(iterations=24, mouth_start_iteration=6, learning_rate=2e-3, sheet_every=12)
+    params = toy_train_params(iterations=24, mouth_start_iteration=6, learning_rate=2e-3, sheet_every=12)
     history = _train(root, tmp_path, params)
     for name in ("total", "photo", "lmk"):
         early = history[name][6:9] if name == "total" else history[name][:3]  # the mouth joins at 6
@@ -173,7 +151,7 @@ def test_training_lowers_the_loss_and_writes_everything(root: Path, tmp_path: Pa
 
 
 def test_the_trained_network_can_be_loaded(root: Path, tmp_path: Path) -> None:
-    _train(root, tmp_path, _params(iterations=1))
+    _train(root, tmp_path, toy_train_params(iterations=1))
     model = FaceModel(toy_face_arrays())
     network = load_regressor(tmp_path, model)
     assert not network.training
@@ -185,11 +163,89 @@ def test_the_trained_network_can_be_loaded(root: Path, tmp_path: Path) -> None:
         load_regressor(tmp_path, model)
 
 
+def test_the_moving_average_is_kept_instead_of_the_last_weights(root: Path, tmp_path: Path) -> None:
+    decay, settings = 0.75, {"schedule": "constant", "learning_rate": 1e-3}
+    for name, changes in (("one", {"iterations": 1}), ("two", {"iterations": 2}), ("mean", {"ema_decay": decay})):
+        _train(root, tmp_path / name, toy_train_params(**{"iterations": 2, **settings, **changes}))
+    one, two, mean = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two", "mean"))
+    for layer in ("head.weight", "backbone.features.0.1.running_mean"):
+        assert not torch.equal(one[layer], two[layer])
+        torch.testing.assert_close(mean[layer], decay * one[layer] + (1 - decay) * two[layer])
+
+
+def test_a_clipped_gradient_moves_the_weights_less(root: Path, tmp_path: Path) -> None:
+    """So short that Adam, which ignores the length of gradients, sees its epsilon instead."""
+    for name, clip in (("free", 0.0), ("loose", 1e9), ("short", 1e-12)):
+        history = _train(root, tmp_path / name, toy_train_params(iterations=1, gradient_clip=clip))
+        assert history["gradient_norm"][0] > 1e-3  # before it was clipped
+    start = Regressor("mobilenet_v3_small", CoefficientSizes(6, 5, 4)).state_dict()
+    free, loose, short = (load_file(tmp_path / name / WEIGHTS) for name in ("free", "loose", "short"))
+    assert all(torch.equal(free[name], loose[name]) for name in start)
+    moved = (free["head.weight"] - short["head.weight"]).abs().max()
+    assert moved == pytest.approx(toy_train_params().learning_rate, rel=0.1)  # only the free one went a whole step
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(root: Path, tmp_path: Path) -> None:
+    changes = {"iterations": 12, "checkpoint_every": 2, "sheet_every": 3, "ema_decay": 0.5, "schedule": "cosine"}
+    _train(root, tmp_path / "whole", toy_train_params(**changes))
+    assert not (root / "memo/training/full").exists()
+    command = [sys.executable, "-m", "tests.training_process", str(root), str(tmp_path / "killed"), json.dumps(changes)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        while not list(root.glob("memo/training/full/*/state.pt")):
+            assert process.poll() is None, "ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "killed" / WEIGHTS).exists()
+    state = torch.load(next(root.glob("memo/training/full/*/state.pt")), weights_only=True)
+    assert 0 < state["iterations"] < 12
+    _train(root, tmp_path / "killed", toy_train_params(**changes))
+    files = [WEIGHTS, "history.csv", "network.json", *(f"sheets/step-{step:06d}.png" for step in (3, 6, 9, 12))]
+    for file in files:
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "killed" / file).read_bytes(), file
+    assert not (root / "memo/training/full").exists()
+
+
+def test_a_checkpoint_of_another_training_is_left_alone(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_regressor", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _train(root, tmp_path / "first", toy_train_params(iterations=2, checkpoint_every=1))
+    assert list(root.glob("memo/training/full/*/state.pt"))
+    other = _train(root, tmp_path / "other", toy_train_params(iterations=2, seed=99))
+    assert other["step"].tolist() == [0, 1]
+    fresh = _train(root, tmp_path / "fresh", toy_train_params(iterations=2, seed=99))
+    pd.testing.assert_frame_equal(other, fresh)
+
+
+def test_two_processes_train_like_one_with_the_doubled_batch(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ConvNeXt, because a batch normalization knows only the half of its own process."""
+    monkeypatch.setattr(StochasticDepth, "forward", all_layers)
+    settings = {"iterations": 3, "schedule": "constant"}
+    backbone = toy_regressor_params(backbone="convnext_tiny")
+    one = _train(root, tmp_path / "one", toy_train_params(**settings, batch_size=4), regressor=backbone)
+    changes = {**settings, "batch_size": 2, "devices": 2, "backbone": "convnext_tiny"}
+    command = [sys.executable, "-m", "tests.training_process", str(root), str(tmp_path / "two"), json.dumps(changes)]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, timeout=300)
+    two = pd.read_csv(tmp_path / "two/history.csv")
+    pd.testing.assert_frame_equal(one, two, rtol=1e-3)
+    assert one["total"].nunique() == 3
+
+
 def test_several_lights_and_regional_shininess_are_trained(root: Path, tmp_path: Path) -> None:
     model = FaceModel(toy_face_arrays())
-    more = _regressor(specular_lights=2, shininess="region")
-    _train(root, tmp_path / "none", _params(iterations=1, learning_rate=1e-12), regressor=more)
-    _train(root, tmp_path / "some", _params(iterations=6, learning_rate=1e-3), regressor=more)
+    more = toy_regressor_params(specular_lights=2, shininess="region")
+    _train(root, tmp_path / "none", toy_train_params(iterations=1, learning_rate=1e-12), regressor=more)
+    _train(root, tmp_path / "some", toy_train_params(iterations=6, learning_rate=1e-3), regressor=more)
     picture = torch.rand(1, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         before, after = (load_regressor(tmp_path / name, model)(picture) for name in ("none", "some"))
@@ -201,14 +257,14 @@ def test_several_lights_and_regional_shininess_are_trained(root: Path, tmp_path:
 
 def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
     for name, seed in (("first", 1), ("second", 1), ("other", 2)):
-        _train(root, tmp_path / name, _params(iterations=3, seed=seed))
+        _train(root, tmp_path / name, toy_train_params(iterations=3, seed=seed))
     for file in (WEIGHTS, "history.csv", "network.json", "sheets/step-000003.png"):
         assert (tmp_path / "first" / file).read_bytes() == (tmp_path / "second" / file).read_bytes()
     assert (tmp_path / "first" / WEIGHTS).read_bytes() != (tmp_path / "other" / WEIGHTS).read_bytes()
 
 
 def test_without_the_identity_loss_its_curve_is_empty_and_the_total_is_not(root: Path, tmp_path: Path) -> None:
-    history = _train(root, tmp_path, _params(), "no_id")
+    history = _train(root, tmp_path, toy_train_params(), "no_id")
     assert history["id"].isna().all()
     assert np.isfinite(history["total"]).all()
     assert read_description(tmp_path)["diverged"] is False
@@ -219,7 +275,7 @@ def _total(row: pd.Series, params: TrainParams, without: tuple[str, ...] = ()) -
 
 
 def test_the_mouth_counts_from_its_start(root: Path, tmp_path: Path) -> None:
-    params = _params(iterations=4, mouth_start_iteration=2)
+    params = toy_train_params(iterations=4, mouth_start_iteration=2)
     history = _train(root, tmp_path, params)
     assert (history["mouth"] > 0).all()
     for step, row in history.iterrows():
@@ -234,7 +290,7 @@ def test_a_run_that_diverges_is_a_result(root: Path, tmp_path: Path, cause: str)
         if cause == "learning rate"
         else {"divergence_factor": 1 + 1e-9, "iterations": 10, "learning_rate": 1.0}
     )
-    history = _train(root, tmp_path, _params(**changes))
+    history = _train(root, tmp_path, toy_train_params(**changes))
     assert len(history) < 10
     assert read_description(tmp_path)["diverged"] is True
     last, first = history["total"].iloc[-1], history["total"].iloc[0]
@@ -243,16 +299,16 @@ def test_a_run_that_diverges_is_a_result(root: Path, tmp_path: Path, cause: str)
 
 
 def test_a_warm_start_is_loaded(root: Path, tmp_path: Path) -> None:
-    _train(root, tmp_path / "pretrained", _params(iterations=1, seed=11))
+    _train(root, tmp_path / "pretrained", toy_train_params(iterations=1, seed=11))
     inputs = TrainingInputs(root / "face_model.h5", root / "labels", root / "recognizer", tmp_path / "pretrained")
-    params = _params(iterations=1, learning_rate=1e-30)
-    train_regressor(
+    params = toy_train_params(iterations=1, learning_rate=1e-30)
+    toy_regressor_params(
         "full",
         inputs,
         tmp_path / "trained",
         camera=CAMERA,
         crop_size=SIZE,
-        regressor=_regressor(initialization="pretrained"),
+        regressor=toy_regressor_params(initialization="pretrained"),
         params=params,
         experiment="test",
         memo=root / "memo",
@@ -267,7 +323,7 @@ def test_the_learning_rate_stays_or_falls_to_zero() -> None:
     rates = {}
     for name in ("constant", "cosine"):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-        params = smoke_params().train.model_copy(update={"iterations": 4, "schedule": name})
+        params = smoketoy_train_params().train.model_copy(update={"iterations": 4, "schedule": name})
         schedule, rates[name] = learning_rate_schedule(optimizer, params), []
         for _ in range(5):
             rates[name].append(optimizer.param_groups[0]["lr"])
@@ -279,13 +335,13 @@ def test_the_learning_rate_stays_or_falls_to_zero() -> None:
 
 def test_a_missing_warm_start_stops_the_stage(root: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        _train(root, tmp_path, _params(), regressor=_regressor(initialization="pretrained"))
+        _train(root, tmp_path, toy_train_params(), regressor=toy_regressor_params(initialization="pretrained"))
 
 
 def test_no_photographs_left_is_said(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "crops", lambda *_: pd.DataFrame({"key": []}))
     with pytest.raises(ValueError, match="no photograph left to train on"):
-        _train(root, tmp_path, _params())
+        _train(root, tmp_path, toy_train_params())
 
 
 def test_batches_follow_the_seed_not_the_state_of_torch(root: Path) -> None:
