@@ -33,8 +33,19 @@ class Scene(NamedTuple):
 
     clip: Tensor  # (B, V, 4)
     triangles: Tensor  # (F, 3)
-    colours: Tensor  # (B, V, 7)
-    size: tuple[int, int]
+    colours: Tensor  # (B, V, C)
+    change: Tensor  # (B, H, W, C): gradient to the picture
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.change.shape[1], self.change.shape[2]
+
+    def with_channels(self, count: int) -> "Scene":
+        """The same with the first channels only."""
+        return self._replace(
+            colours=self.colours[..., :count].contiguous(), change=self.change[..., :count].contiguous()
+        )
 
 
 def main() -> None:
@@ -49,7 +60,7 @@ def main() -> None:
     milliseconds = measure(contenders, options.rounds)
     for name, value in milliseconds.items():
         print(f"  {name:<28}{value / options.batch:8.3f} ms per image")
-    print(f"  {compulsory_bytes(scene, 3) / 1e6:.2f} MB per image have to be moved")
+    print(f"  {compulsory_bytes(scene.with_channels(3)) / 1e6:.2f} MB per image have to be moved")
     for text, above, below in RATIOS:
         if above in milliseconds and below in milliseconds:
             print(f"  {text:<64}{milliseconds[above] / milliseconds[below]:6.2f}")
@@ -82,7 +93,8 @@ def make_scene(arrays: FaceModelArrays, batch: int, size: int, subdivisions: int
     points = camera_from_model(vertices.expand(batch, -1, -1), turns, torch.zeros(batch, 3), torch.ones(batch, 1))
     clip = clip_from_camera(points, Camera(math.radians(12.6), 1000.0))
     colours = torch.rand(batch, len(vertices), 7, generator=generator)
-    return Scene(clip, triangles.int(), colours, (size, size))
+    change = torch.randn(batch, size, size, 7, generator=generator)
+    return Scene(clip, triangles.int(), colours, change)
 
 
 def subdivide(vertices: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,16 +112,17 @@ def subdivide(vertices: Tensor, triangles: Tensor) -> tuple[Tensor, Tensor]:
 
 def make_contenders(scene: Scene) -> dict[str, Callable[[], None]]:
     """What is timed, by name."""
-    clip, triangles, colours, size = scene
-    ids = rasterize(clip, triangles, size)
-    picture, mask = interpolate(colours[..., :3], clip, triangles, ids), coverage(ids)
-    change = torch.randn(picture.shape, generator=torch.Generator().manual_seed(1))
-    half = torch.zeros(len(clip) * compulsory_bytes(scene, 3) // 2, dtype=torch.uint8)
+    seven, three = scene, scene.with_channels(3)
+    clip, triangles, colours, change = three
+    ids = rasterize(clip, triangles, three.size)
+    picture, mask = interpolate(colours, clip, triangles, ids), coverage(ids)
+    mask_change = change[..., :1].contiguous()
+    half = torch.zeros(len(clip) * compulsory_bytes(three) // 2, dtype=torch.uint8)
     other_half = torch.zeros_like(half)
     contenders = {
-        "autograd": with_kernels(False, lambda: render(scene, interpolate_with_autograd, 3)),
+        "autograd": with_kernels(False, lambda: render(three, interpolate_with_autograd)),
         "floor": lambda: _drop(other_half.copy_(half)),
-        "edges of a mask": lambda: _drop(cpu.edge_backward(mask, change[..., :1], clip, triangles, ids, False)),
+        "edges of a mask": lambda: _drop(cpu.edge_backward(mask, mask_change, clip, triangles, ids, False)),
         "edges with occlusion": lambda: _drop(cpu.edge_backward(picture, change, clip, triangles, ids)),
         "edges in torch": lambda: _drop(edges.edge_backward(picture, change, clip, triangles, ids)),
     }
@@ -117,22 +130,23 @@ def make_contenders(scene: Scene) -> dict[str, Callable[[], None]]:
         if native_wanted and native.library() is None:
             continue
         variants = {
-            name: lambda: render(scene, interpolate, 3),
-            f"{name}, seven channels": lambda: render(scene, interpolate, 7),
-            f"{name}, one thread": lambda: _on_one_thread(lambda: render(scene, interpolate, 3)),
-            f"{name}, one by one": lambda: _one_by_one(scene),
+            name: lambda: render(three, interpolate),
+            f"{name}, seven channels": lambda: render(seven, interpolate),
+            f"{name}, one thread": lambda: _on_one_thread(lambda: render(three, interpolate)),
+            f"{name}, one by one": lambda: _one_by_one(three),
         }
         contenders |= {variant: with_kernels(native_wanted, work) for variant, work in variants.items()}
     return contenders
 
 
-def compulsory_bytes(scene: Scene, channels: int) -> int:
+def compulsory_bytes(scene: Scene) -> int:
     """Bytes per image of what a forward and a backward pass read and write once each, without intermediate results.
 
     Both read clip coordinates, colours and triangles; the forward pass writes ids and picture; the backward pass reads
     ids and the picture's gradient and writes the gradients to clip coordinates and colours. All numbers have 4 bytes.
     """
-    vertices, pixels = scene.clip.shape[1], scene.size[0] * scene.size[1]
+    vertices, channels = scene.colours.shape[1:]
+    pixels = scene.size[0] * scene.size[1]
     mesh = vertices * (4 + channels) + scene.triangles.numel()
     image = pixels * (1 + channels)
     return 4 * (mesh + image + mesh + image + vertices * (4 + channels))
@@ -159,16 +173,15 @@ def _one_by_one(scene: Scene) -> None:
     """Render the batch as batches of one."""
     for k in range(len(scene.clip)):
         one = slice(k, k + 1)
-        render(scene._replace(clip=scene.clip[one], colours=scene.colours[one]), interpolate, 3)
+        render(Scene(scene.clip[one], scene.triangles, scene.colours[one], scene.change[one]), interpolate)
 
 
-def render(scene: Scene, interpolate: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], channels: int) -> None:
-    """Forward and backward pass of one batch."""
-    clip = scene.clip.clone().requires_grad_()
-    colours = scene.colours[..., :channels].clone().requires_grad_()
+def render(scene: Scene, interpolate: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
+    """Forward and backward pass of one batch; the gradient to the picture, a loss's affair, is at hand."""
+    clip, colours = scene.clip.detach().requires_grad_(), scene.colours.detach().requires_grad_()
     ids = rasterize(clip, scene.triangles, scene.size)
     picture = interpolate(colours, clip, scene.triangles, ids)
-    picture.backward(torch.ones_like(picture))
+    picture.backward(scene.change)
 
 
 def interpolate_with_autograd(attributes: Tensor, clip: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:
