@@ -1,9 +1,9 @@
 // C++ twins of the float32 kernels in cpu_kernels.py: same arguments, same rules, plain C interface for ctypes.
 //
 // One call works through one picture, or a band of its rows, in a fixed order; threads live in the caller. The readable
-// loops are compiled for several instruction sets (see the end of the file) and the visibility is also written by hand
-// for AVX-512. The compiler joins additions and multiplications where the processor can (-ffp-contract=fast) as numba does
-// too: a vertex rounded the other way would show other triangles.
+// loops are compiled for several instruction sets (see the end of the file); the visibility is also written by hand for
+// AVX-512, which compilers do not find in it. Multiplications and additions are joined where the processor can
+// (-ffp-contract=fast), as numba does: a vertex rounded the other way would show other triangles.
 
 #include <algorithm>
 #include <cmath>
@@ -46,14 +46,18 @@ struct Scratch {
     std::vector<int32_t> packed;
     std::vector<uint64_t> keys;
 };
-thread_local Scratch scratch;
+
+Scratch& scratch_of_thread() {
+    thread_local Scratch scratch;
+    return scratch;
+}
 
 ALWAYS_INLINE int32_t smallest(int32_t a, int32_t b, int32_t c) { return std::min(a, std::min(b, c)); }
 ALWAYS_INLINE int32_t largest(int32_t a, int32_t b, int32_t c) { return std::max(a, std::max(b, c)); }
 
 // --- which triangle a pixel sees
 
-ALWAYS_INLINE void snap(const float* __restrict clip, size_t vertices, const Picture& picture) {
+ALWAYS_INLINE void snap(const float* __restrict clip, size_t vertices, const Picture& picture, Scratch& scratch) {
     const float half_width = picture.width * (1 << picture.sub_pixel_bits) * 0.5f;
     const float half_height = picture.height * (1 << picture.sub_pixel_bits) * 0.5f;
     scratch.points.resize(vertices);
@@ -88,7 +92,8 @@ ALWAYS_INLINE int64_t bias(int64_t step_x, int64_t step_y) {
 }
 
 // Enter one triangle of any size, seen from either side, into the keys.
-ALWAYS_INLINE void draw_triangle(const int32_t* corners, uint32_t triangle, const Picture& picture) {
+ALWAYS_INLINE void draw_triangle(
+    const int32_t* corners, uint32_t triangle, const Picture& picture, Scratch& scratch) {
     const Point a = scratch.points[corners[0]];
     Point b = scratch.points[corners[1]], c = scratch.points[corners[2]];
     if (largest(a.x, b.x, c.x) == kNowhere) return;
@@ -139,13 +144,13 @@ ALWAYS_INLINE void draw_triangle(const int32_t* corners, uint32_t triangle, cons
     }
 }
 
-void clear_keys(const Picture& picture) {
+void clear_keys(const Picture& picture, Scratch& scratch) {
     scratch.keys.resize(size_t(picture.height) * picture.width);
     uint64_t* keys = scratch.keys.data();
     std::fill(keys + size_t(picture.first_row) * picture.width, keys + size_t(picture.end_row) * picture.width, kEmpty);
 }
 
-ALWAYS_INLINE void write_ids(const Picture& picture, int32_t* __restrict ids) {
+ALWAYS_INLINE void write_ids(const Picture& picture, const Scratch& scratch, int32_t* __restrict ids) {
     const uint64_t* __restrict keys = scratch.keys.data();
     const size_t end = size_t(picture.end_row) * picture.width;
     for (size_t pixel = size_t(picture.first_row) * picture.width; pixel < end; pixel++)
@@ -154,11 +159,12 @@ ALWAYS_INLINE void write_ids(const Picture& picture, int32_t* __restrict ids) {
 
 ALWAYS_INLINE void rasterize(
     const float* clip, size_t vertices, const int32_t* triangles, size_t count, const Picture& picture, int32_t* ids) {
-    snap(clip, vertices, picture);
-    clear_keys(picture);
+    Scratch& scratch = scratch_of_thread();
+    snap(clip, vertices, picture, scratch);
+    clear_keys(picture, scratch);
     for (size_t triangle = 0; triangle < count; triangle++)
-        draw_triangle(triangles + 3 * triangle, triangle, picture);
-    write_ids(picture, ids);
+        draw_triangle(triangles + 3 * triangle, triangle, picture, scratch);
+    write_ids(picture, scratch, ids);
 }
 
 // --- the same for sixteen small triangles at a time
@@ -175,7 +181,7 @@ ALWAYS_INLINE Point middle(const Picture& picture) {
     return {picture.width * step / 2, picture.height * step / 2};
 }
 
-TARGET_AVX512 void pack(const Picture& picture) {
+TARGET_AVX512 void pack(const Picture& picture, Scratch& scratch) {
     const size_t vertices = scratch.points.size();
     scratch.packed.resize(vertices);
     const Point origin = middle(picture);
@@ -262,7 +268,7 @@ TARGET_AVX512 ALWAYS_INLINE Edge16 edge(
 }
 
 // Enter the surfaces at one pixel of each of the triangles in the mask.
-TARGET_AVX512 ALWAYS_INLINE void enter(__mmask16 mask, __m512 depth, __m512i pixel, __m512i triangle) {
+TARGET_AVX512 ALWAYS_INLINE void enter(__mmask16 mask, __m512 depth, __m512i pixel, __m512i triangle, uint64_t* keys) {
     const __m512i bits = _mm512_castps_si512(_mm512_add_ps(depth, _mm512_setzero_ps()));
     const __m512i sign = _mm512_or_si512(_mm512_srai_epi32(bits, 31), _mm512_set1_epi32(INT32_MIN));
     alignas(64) uint32_t order[16], triangles[16];
@@ -270,17 +276,44 @@ TARGET_AVX512 ALWAYS_INLINE void enter(__mmask16 mask, __m512 depth, __m512i pix
     _mm512_store_si512(order, _mm512_maskz_compress_epi32(mask, _mm512_xor_si512(bits, sign)));
     _mm512_store_si512(pixels, _mm512_maskz_compress_epi32(mask, pixel));
     _mm512_store_si512(triangles, _mm512_maskz_compress_epi32(mask, triangle));
-    uint64_t* keys = scratch.keys.data();
     for (int k = 0, count = __builtin_popcount(mask); k < count; k++) {
         const uint64_t key = uint64_t{order[k]} << 32 | triangles[k];
         keys[pixels[k]] = std::min(keys[pixels[k]], key);
     }
 }
 
-// Enter those of sixteen small triangles that the mask names; `vertices` are their corners' numbers.
-TARGET_AVX512 ALWAYS_INLINE void draw_small(
-    __mmask16 mask, Corner16 a, Corner16 b, Corner16 c, const __m512i* vertices, const Boxes& box, __m512i triangle,
-    const Picture& picture) {
+// Small triangles that may meet a pixel centre, gathered until there are sixteen. By corner: packed place and number of
+// the vertex.
+struct Waiting {
+    alignas(64) int32_t places[3][32], vertices[3][32], triangles[32];
+    int count = 0;
+};
+
+TARGET_AVX512 ALWAYS_INLINE void append(
+    Waiting& waiting, __mmask16 mask, const __m512i* places, const __m512i* vertices, __m512i triangle) {
+    for (int k = 0; k < 3; k++) {
+        _mm512_storeu_si512(waiting.places[k] + waiting.count, _mm512_maskz_compress_epi32(mask, places[k]));
+        _mm512_storeu_si512(waiting.vertices[k] + waiting.count, _mm512_maskz_compress_epi32(mask, vertices[k]));
+    }
+    _mm512_storeu_si512(waiting.triangles + waiting.count, _mm512_maskz_compress_epi32(mask, triangle));
+    waiting.count += __builtin_popcount(mask);
+}
+
+TARGET_AVX512 ALWAYS_INLINE void forget_sixteen(Waiting& waiting) {
+    for (int k = 0; k < 3; k++) {
+        _mm512_store_si512(waiting.places[k], _mm512_load_si512(waiting.places[k] + 16));
+        _mm512_store_si512(waiting.vertices[k], _mm512_load_si512(waiting.vertices[k] + 16));
+    }
+    _mm512_store_si512(waiting.triangles, _mm512_load_si512(waiting.triangles + 16));
+    waiting.count = std::max(waiting.count - 16, 0);
+}
+
+// Enter the first sixteen waiting triangles, or as many as there are.
+TARGET_AVX512 void draw_small(const Waiting& waiting, const Picture& picture, Scratch& scratch) {
+    Corner16 a = unpack(_mm512_load_si512(waiting.places[0])), b = unpack(_mm512_load_si512(waiting.places[1]));
+    Corner16 c = unpack(_mm512_load_si512(waiting.places[2]));
+    const Boxes box = boxes(a, b, c, picture);
+    __mmask16 mask = static_cast<__mmask16>((1u << std::min(waiting.count, 16)) - 1);
     const __m512i zero = _mm512_setzero_si512();
     __m512i area = cross(
         _mm512_sub_epi32(b.x, a.x), _mm512_sub_epi32(b.y, a.y), _mm512_sub_epi32(c.x, a.x),
@@ -288,10 +321,10 @@ TARGET_AVX512 ALWAYS_INLINE void draw_small(
     mask = _mm512_mask_test_epi32_mask(mask, area, area);
     const float* depths = scratch.depths.data();
     const __m512 none = _mm512_setzero_ps();
-    const __m512 depth_a = _mm512_mask_i32gather_ps(none, mask, vertices[0], depths, 4);
+    const __m512 depth_a = _mm512_mask_i32gather_ps(none, mask, _mm512_load_si512(waiting.vertices[0]), depths, 4);
     const __mmask16 turned = _mm512_cmplt_epi32_mask(area, zero);
-    const __m512i vertex_b = _mm512_mask_mov_epi32(vertices[1], turned, vertices[2]);
-    const __m512i vertex_c = _mm512_mask_mov_epi32(vertices[2], turned, vertices[1]);
+    __m512i vertex_b = _mm512_load_si512(waiting.vertices[1]), vertex_c = _mm512_load_si512(waiting.vertices[2]);
+    swap_where(turned, vertex_b, vertex_c);
     const __m512 depth_b = _mm512_mask_i32gather_ps(none, mask, vertex_b, depths, 4);
     const __m512 depth_c = _mm512_mask_i32gather_ps(none, mask, vertex_c, depths, 4);
     swap_where(turned, b.x, c.x);
@@ -326,7 +359,8 @@ TARGET_AVX512 ALWAYS_INLINE void draw_small(
                 const __m512 depth = _mm512_fmadd_ps(_mm512_cvtepi32_ps(at_c), slope_c, on_ab);
                 const __m512 infinite = _mm512_set1_ps(std::numeric_limits<float>::infinity());
                 const __mmask16 sound = _mm512_mask_cmp_ps_mask(inside, depth, infinite, _CMP_LT_OQ);
-                enter(sound, depth, _mm512_add_epi32(row, _mm512_set1_epi32(right)), triangle);
+                const __m512i pixel = _mm512_add_epi32(row, _mm512_set1_epi32(right));
+                enter(sound, depth, pixel, _mm512_load_si512(waiting.triangles), scratch.keys.data());
             }
             at_a = _mm512_sub_epi32(at_a, edge_a.per_column);
             at_b = _mm512_sub_epi32(at_b, edge_b.per_column);
@@ -355,22 +389,23 @@ TARGET_AVX512 ALWAYS_INLINE void load_corners(const int32_t* corners, int count,
     }
 }
 
-TARGET_AVX512 ALWAYS_INLINE void draw_sixteen(
-    const int32_t* triangles, size_t first, int count, const Picture& picture) {
-    const __m512i zero = _mm512_setzero_si512(), unpacked = _mm512_set1_epi32(kUnpacked);
+// Draw the large ones of sixteen triangles; let the small ones wait.
+TARGET_AVX512 ALWAYS_INLINE void sort_sixteen(
+    const int32_t* triangles, size_t first, int count, const Picture& picture, Scratch& scratch, Waiting& waiting) {
     const __mmask16 present = static_cast<__mmask16>((1u << count) - 1);
-    __m512i vertices[3];
+    __m512i vertices[3], places[3];
     load_corners(triangles + 3 * first, count, vertices);
-    const int32_t* packed = scratch.packed.data();
-    const __m512i word_a = _mm512_mask_i32gather_epi32(zero, present, vertices[0], packed, 4);
-    const __m512i word_b = _mm512_mask_i32gather_epi32(zero, present, vertices[1], packed, 4);
-    const __m512i word_c = _mm512_mask_i32gather_epi32(zero, present, vertices[2], packed, 4);
-    const __mmask16 foreign = _mm512_mask_cmpeq_epi32_mask(present, minimum(word_a, word_b, word_c), unpacked);
-    const Corner16 a = unpack(word_a), b = unpack(word_b), c = unpack(word_c);
+    for (int k = 0; k < 3; k++) {
+        const int32_t* packed = scratch.packed.data();
+        places[k] = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), present, vertices[k], packed, 4);
+    }
+    const Corner16 a = unpack(places[0]), b = unpack(places[1]), c = unpack(places[2]);
     const Boxes box = boxes(a, b, c, picture);
     __mmask16 seen = _mm512_mask_cmple_epi32_mask(present, box.first_x, box.last_x);
     seen = _mm512_mask_cmple_epi32_mask(seen, box.first_y, box.last_y);
 
+    const __m512i unpacked = _mm512_set1_epi32(kUnpacked), lowest = minimum(places[0], places[1], places[2]);
+    const __mmask16 foreign = _mm512_mask_cmpeq_epi32_mask(present, lowest, unpacked);
     // By the whole triangle, not by its part in the picture: the products of its sides have to fit 32 bits.
     const __m512i limit = _mm512_set1_epi32(kWidestSmall << picture.sub_pixel_bits);
     const __m512i wide = _mm512_sub_epi32(maximum(a.x, b.x, c.x), minimum(a.x, b.x, c.x));
@@ -379,22 +414,29 @@ TARGET_AVX512 ALWAYS_INLINE void draw_sixteen(
     const __mmask16 single = large | foreign;
     for (uint32_t rest = single; rest; rest &= rest - 1) {
         const size_t triangle = first + __builtin_ctz(rest);
-        draw_triangle(triangles + 3 * triangle, triangle, picture);
+        draw_triangle(triangles + 3 * triangle, triangle, picture, scratch);
     }
-    const __mmask16 small = seen & static_cast<__mmask16>(~single);
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i number = _mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int32_t>(first)));
-    if (small) draw_small(small, a, b, c, vertices, box, number, picture);
+    append(waiting, seen & static_cast<__mmask16>(~single), places, vertices, number);
 }
 
 TARGET_AVX512 void rasterize_sixteen(
     const float* clip, size_t vertices, const int32_t* triangles, size_t count, const Picture& picture, int32_t* ids) {
-    snap(clip, vertices, picture);
-    pack(picture);
-    clear_keys(picture);
-    for (size_t first = 0; first < count; first += 16)
-        draw_sixteen(triangles, first, static_cast<int>(std::min<size_t>(16, count - first)), picture);
-    write_ids(picture, ids);
+    Scratch& scratch = scratch_of_thread();
+    snap(clip, vertices, picture, scratch);
+    pack(picture, scratch);
+    clear_keys(picture, scratch);
+    Waiting waiting;
+    for (size_t first = 0; first < count; first += 16) {
+        const int present = static_cast<int>(std::min<size_t>(16, count - first));
+        sort_sixteen(triangles, first, present, picture, scratch, waiting);
+        if (waiting.count < 16) continue;
+        draw_small(waiting, picture, scratch);
+        forget_sixteen(waiting);
+    }
+    draw_small(waiting, picture, scratch);
+    write_ids(picture, scratch, ids);
 }
 
 #endif
@@ -615,12 +657,14 @@ struct Copy {
     InterpolateBack* interpolate_back;
 };
 
-#define FACET_COPIES(NAME, TARGET)                                                                                    \
+#define FACET_RASTERIZE(NAME, TARGET)                                                                                 \
     TARGET void rasterize_##NAME(                                                                                     \
         const float* clip, size_t vertices, const int32_t* triangles, size_t count, const Picture& picture,           \
         int32_t* ids) {                                                                                               \
-        rasterize(clip, vertices, triangles, count, picture, ids);                                              \
-    }                                                                                                                 \
+        rasterize(clip, vertices, triangles, count, picture, ids);                                                    \
+    }
+
+#define FACET_INTERPOLATE(NAME, TARGET)                                                                               \
     TARGET void interpolate_##NAME(const Mesh& mesh, const int32_t* ids, const Picture& picture, float* image) {      \
         interpolate(mesh, ids, picture, image);                                                                       \
     }                                                                                                                 \
@@ -630,10 +674,12 @@ struct Copy {
         interpolate_back(mesh, ids, picture, gradient, attributes_gradient, clip_gradient);                           \
     }
 
-FACET_COPIES(baseline, )
+FACET_RASTERIZE(baseline, )
+FACET_INTERPOLATE(baseline, )
 #if FACET_X86
-FACET_COPIES(avx2, TARGET_AVX2)
-FACET_COPIES(avx512, TARGET_AVX512)
+FACET_RASTERIZE(avx2, TARGET_AVX2)
+FACET_INTERPOLATE(avx2, TARGET_AVX2)
+FACET_INTERPOLATE(avx512, TARGET_AVX512)
 #endif
 
 const Copy& copy_for(int32_t level) {
