@@ -131,6 +131,8 @@ class _Interpolate(torch.autograd.Function):
         kernels = ctx.kernels = _kernels(clip.dtype)
 
         def shade(index: int, first_row: int, end_row: int) -> None:
+            cpu_kernels.read_through(points[index])
+            cpu_kernels.read_through(values[index])
             kernels.interpolate_rows(
                 values[index], points[index], corners, seen[index], first_row, end_row, output[index]
             )
@@ -149,6 +151,8 @@ class _Interpolate(torch.autograd.Function):
         )
 
         def spread(index: int) -> None:
+            cpu_kernels.read_through(points[index])
+            cpu_kernels.read_through(values[index])
             ctx.kernels.interpolate_backward(
                 changes[index],
                 values[index],

@@ -62,7 +62,6 @@ def interpolate_rows(
         level(),
         _address(attributes),
         attributes.shape[1],
-        len(clip),
         _address(clip),
         _address(triangles, np.int32),
         _address(ids, np.int32),
@@ -183,7 +182,7 @@ def _declare(kernels: ctypes.CDLL) -> ctypes.CDLL:
     functions: dict[str, list[Any]] = {
         "facet_level": [],
         "facet_rasterize_rows": [int32, pointer, long, pointer, long, *[int32] * 5, pointer],
-        "facet_interpolate_rows": [int32, pointer, int32, long, *[pointer] * 3, *[int32] * 4, pointer],
+        "facet_interpolate_rows": [int32, pointer, int32, *[pointer] * 3, *[int32] * 4, pointer],
         "facet_interpolate_backward": [
             *(int32, pointer, pointer, int32, long),
             *([pointer] * 3),

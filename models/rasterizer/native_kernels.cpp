@@ -450,11 +450,6 @@ struct Mesh {
     int32_t channels;
 };
 
-// Fetch what will be read in random order: in order it comes several times faster from memory.
-ALWAYS_INLINE void warm(const float* numbers, size_t count) {
-    for (size_t k = 0; k < count; k += 16) __builtin_prefetch(numbers + k, 0, 2);
-}
-
 // Pixels of one row that see a surface, worked on together so that the compiler can use wide registers.
 constexpr int kLanes = 16;
 
@@ -722,11 +717,9 @@ void facet_rasterize_rows(
 }
 
 void facet_interpolate_rows(
-    int32_t level, const float* attributes, int32_t channels, int64_t vertices, const float* clip,
-    const int32_t* triangles, const int32_t* ids, int32_t first_row, int32_t end_row, int32_t height, int32_t width, float* image) {
+    int32_t level, const float* attributes, int32_t channels, const float* clip, const int32_t* triangles,
+    const int32_t* ids, int32_t first_row, int32_t end_row, int32_t height, int32_t width, float* image) {
     const Mesh mesh{clip, triangles, attributes, channels};
-    warm(clip, vertices * 4);
-    warm(attributes, vertices * channels);
     copy_for(level).interpolate(mesh, ids, Picture{height, width, 0, first_row, end_row}, image);
 }
 
@@ -738,8 +731,6 @@ void facet_interpolate_backward(
     const Mesh mesh{clip, triangles, attributes, channels};
     std::memset(attributes_gradient, 0, sizeof(float) * vertices * channels);
     if (clip_gradient) std::memset(clip_gradient, 0, sizeof(float) * vertices * 4);
-    warm(clip, vertices * 4);
-    warm(attributes, vertices * channels);
     copy_for(level).interpolate_back(
         mesh, ids, Picture{height, width, 0, 0, height}, gradient, attributes_gradient, clip_gradient);
 }
