@@ -3,7 +3,10 @@
     OMP_WAIT_POLICY=passive python -m benchmarks.renderer --face-model data/face_model.h5
 
 Ratios survive a change of machine, milliseconds do not. Every line names what is divided by what; the goals in brackets
-are those of the design. `autograd` is the same renderer with torch's own derivatives on the same triangle ids.
+are those of the design. `autograd` is the same renderer with torch's own derivatives on the same triangle ids. `native`
+are the C++ kernels, left out where there is no compiler. `floor` is the time of a renderer that only waits for memory:
+torch copies, on all threads, as many bytes as forward and backward pass have to move at least (`compulsory_bytes`, half
+of them read and half written).
 The wait policy keeps torch's idle threads from spinning on the cores that the kernels want.
 """
 
@@ -21,7 +24,7 @@ from torch import Tensor
 from benchmarks.face_meshes import Mesh, subdivide
 from models.camera import Camera, camera_from_model, clip_from_camera
 from models.face_model import FaceModelArrays
-from models.rasterizer import coverage, cpu, edges, interpolate, rasterize
+from models.rasterizer import coverage, cpu, edges, interpolate, native, rasterize
 from models.rasterizer.barycentric import corner_weights, pixel_centres
 from pipelines.face_model_file import load_face_model_arrays
 
@@ -31,8 +34,19 @@ class Scene(NamedTuple):
 
     clip: Tensor  # (B, V, 4)
     triangles: Tensor  # (F, 3)
-    colours: Tensor  # (B, V, 7)
-    size: tuple[int, int]
+    colours: Tensor  # (B, V, C)
+    change: Tensor  # (B, H, W, C): gradient to the picture
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.change.shape[1], self.change.shape[2]
+
+    def with_channels(self, count: int) -> "Scene":
+        """The same with the first channels only."""
+        return self._replace(
+            colours=self.colours[..., :count].contiguous(), change=self.change[..., :count].contiguous()
+        )
 
 
 def main() -> None:
@@ -47,17 +61,26 @@ def main() -> None:
     milliseconds = measure(contenders, options.rounds)
     for name, value in milliseconds.items():
         print(f"  {name:<28}{value / options.batch:8.3f} ms per image")
+    print(f"  {compulsory_bytes(scene.with_channels(3)) / 1e6:.2f} MB per image have to be moved")
     for text, above, below in RATIOS:
-        print(f"  {text:<64}{milliseconds[above] / milliseconds[below]:6.2f}")
+        if above in milliseconds and below in milliseconds:
+            print(f"  {text:<64}{milliseconds[above] / milliseconds[below]:6.2f}")
 
 
 RATIOS = [
     ("R1 autograd / ours, forward and backward (>= 4.5)", "autograd", "ours"),
+    ("R1 autograd / native, forward and backward (>= 8)", "autograd", "native"),
+    ("R2 ours / copying the compulsory bytes (<= 7)", "ours", "floor"),
+    ("R2 native / copying the compulsory bytes (<= 4)", "native", "floor"),
     ("R6 edge gradient of a mask / ours (<= 0.25)", "edges of a mask", "ours"),
     ("R6 edge gradient with occlusion / ours (<= 0.6)", "edges with occlusion", "ours"),
     ("R6 edge gradient in torch / compiled", "edges in torch", "edges with occlusion"),
     ("R8 one thread / all threads (>= 1.8 for two)", "ours, one thread", "ours"),
+    ("R8 one thread / all threads, native", "native, one thread", "native"),
     ("R8 seven channels / three (<= 1.4)", "ours, seven channels", "ours"),
+    ("R8 seven channels / three, native", "native, seven channels", "native"),
+    ("R8 picture by picture / as a batch (<= 1.8)", "ours, one by one", "ours"),
+    ("R8 picture by picture / as a batch, native (<= 1.8)", "native, one by one", "native"),
 ]
 
 
@@ -72,40 +95,82 @@ def make_scene(arrays: FaceModelArrays, batch: int, size: int, subdivisions: int
     points = camera_from_model(vertices.expand(batch, -1, -1), turns, torch.zeros(batch, 3), torch.ones(batch, 1))
     clip = clip_from_camera(points, Camera(math.radians(12.6), 1000.0))
     colours = torch.rand(batch, len(vertices), 7, generator=generator)
-    return Scene(clip, triangles, colours, (size, size))
+    change = torch.randn(batch, size, size, 7, generator=generator)
+    return Scene(clip, triangles, colours, change)
 
 
 def make_contenders(scene: Scene) -> dict[str, Callable[[], None]]:
     """What is timed, by name."""
-    clip, triangles, colours, size = scene
-    ids = rasterize(clip, triangles, size)
-    picture, mask = interpolate(colours[..., :3], clip, triangles, ids), coverage(ids)
-    change = torch.randn(picture.shape, generator=torch.Generator().manual_seed(1))
-
-    def one_thread() -> None:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        render(scene, interpolate, 3)
-        torch.set_num_threads(threads)
-
-    return {
-        "autograd": lambda: render(scene, interpolate_with_autograd, 3),
-        "ours": lambda: render(scene, interpolate, 3),
-        "ours, seven channels": lambda: render(scene, interpolate, 7),
-        "ours, one thread": one_thread,
-        "edges of a mask": lambda: _drop(cpu.edge_backward(mask, change[..., :1], clip, triangles, ids, False)),
+    seven, three = scene, scene.with_channels(3)
+    clip, triangles, colours, change = three
+    ids = rasterize(clip, triangles, three.size)
+    picture, mask = interpolate(colours, clip, triangles, ids), coverage(ids)
+    mask_change = change[..., :1].contiguous()
+    half = torch.zeros(len(clip) * compulsory_bytes(three) // 2, dtype=torch.uint8)
+    other_half = torch.zeros_like(half)
+    contenders = {
+        "autograd": with_kernels(False, lambda: render(three, interpolate_with_autograd)),
+        "floor": lambda: _drop(other_half.copy_(half)),
+        "edges of a mask": lambda: _drop(cpu.edge_backward(mask, mask_change, clip, triangles, ids, False)),
         "edges with occlusion": lambda: _drop(cpu.edge_backward(picture, change, clip, triangles, ids)),
         "edges in torch": lambda: _drop(edges.edge_backward(picture, change, clip, triangles, ids)),
     }
+    for name, native_wanted in (("ours", False), ("native", True)):
+        if native_wanted and native.library() is None:
+            continue
+        variants = {
+            name: lambda: render(three, interpolate),
+            f"{name}, seven channels": lambda: render(seven, interpolate),
+            f"{name}, one thread": lambda: _on_one_thread(lambda: render(three, interpolate)),
+            f"{name}, one by one": lambda: _one_by_one(three),
+        }
+        contenders |= {variant: with_kernels(native_wanted, work) for variant, work in variants.items()}
+    return contenders
 
 
-def render(scene: Scene, interpolate: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], channels: int) -> None:
-    """Forward and backward pass of one batch."""
-    clip = scene.clip.clone().requires_grad_()
-    colours = scene.colours[..., :channels].clone().requires_grad_()
+def compulsory_bytes(scene: Scene) -> int:
+    """Bytes per image of what a forward and a backward pass read and write once each, without intermediate results.
+
+    Both read clip coordinates, colours and triangles; the forward pass writes ids and picture; the backward pass reads
+    ids and the picture's gradient and writes the gradients to clip coordinates and colours. All numbers have 4 bytes.
+    """
+    vertices, channels = scene.colours.shape[1:]
+    pixels = scene.size[0] * scene.size[1]
+    mesh = vertices * (4 + channels) + scene.triangles.numel()
+    image = pixels * (1 + channels)
+    return 4 * (mesh + image + mesh + image + vertices * (4 + channels))
+
+
+def with_kernels(native_wanted: bool, work: Callable[[], None]) -> Callable[[], None]:
+    """The same work with the C++ kernels or with numba's."""
+
+    def run() -> None:
+        with cpu.native_kernels(native_wanted):
+            work()
+
+    return run
+
+
+def _on_one_thread(work: Callable[[], None]) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    work()
+    torch.set_num_threads(threads)
+
+
+def _one_by_one(scene: Scene) -> None:
+    """Render the batch as batches of one."""
+    for k in range(len(scene.clip)):
+        one = slice(k, k + 1)
+        render(Scene(scene.clip[one], scene.triangles, scene.colours[one], scene.change[one]), interpolate)
+
+
+def render(scene: Scene, interpolate: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
+    """Forward and backward pass of one batch; the gradient to the picture, a loss's affair, is at hand."""
+    clip, colours = scene.clip.detach().requires_grad_(), scene.colours.detach().requires_grad_()
     ids = rasterize(clip, scene.triangles, scene.size)
     picture = interpolate(colours, clip, scene.triangles, ids)
-    picture.backward(torch.ones_like(picture))
+    picture.backward(scene.change)
 
 
 def interpolate_with_autograd(attributes: Tensor, clip: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:

@@ -3,12 +3,17 @@
 Python threads run the kernels, which release the lock, rather than numba's own pool: that pool cannot be used from two
 threads or after a fork, and compiles four times as long. The number of threads is torch's, so a worker process with one
 thread stays with one.
+
+With FACET_NATIVE_KERNELS=1 in the environment a C++ compiler's kernels take the place of numba's where they can; see
+`models.rasterizer.native`.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, lru_cache, partial
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,11 +23,26 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.rasterizer import cpu_kernels, edges
+from models.rasterizer import cpu_kernels, edges, native
 
 # Vertices are rounded to 1/256 px. Coarser grids show other triangles: with 4 bits, the grid of CudaRaster, up to six
 # percent of the pixels differ from the exact answer; with 8 bits less than half a percent (37,000 vertices, 224 px).
 SUB_PIXEL_BITS = 8
+
+_native_wanted = os.environ.get("FACET_NATIVE_KERNELS") == "1"
+
+
+@contextmanager
+def native_kernels(wanted: bool) -> Iterator[None]:
+    """Inside, use the C++ kernels or numba's, whatever the environment says; an error where there is no compiler."""
+    global _native_wanted
+    if wanted and native.library() is None:
+        raise RuntimeError("no native kernels here: is there a C++ compiler and a writable ~/.cache?")
+    before, _native_wanted = _native_wanted, wanted
+    try:
+        yield
+    finally:
+        _native_wanted = before
 
 
 def rasterize(
@@ -35,9 +55,10 @@ def rasterize(
     _check_indices(triangles, clip.shape[1])
     ids = torch.empty(len(clip), *size, dtype=torch.int32)
     points, corners, output = _arrays(clip, triangles.to(torch.int32), ids)
+    kernels = _kernels(clip.dtype)
 
     def draw(picture: int, first_row: int, end_row: int) -> None:
-        cpu_kernels.rasterize_rows(points[picture], corners, sub_pixel_bits, first_row, end_row, output[picture])
+        kernels.rasterize_rows(points[picture], corners, sub_pixel_bits, first_row, end_row, output[picture])
 
     _for_each_band(draw, len(clip), size[0])
     return ids
@@ -109,9 +130,12 @@ class _Interpolate(torch.autograd.Function):
         ctx.save_for_backward(attributes, clip, triangles, ids)
         picture = torch.empty(*ids.shape, attributes.shape[2], dtype=clip.dtype)
         values, points, corners, seen, output = _arrays(attributes, clip, triangles, ids, picture)
+        kernels = ctx.kernels = _kernels(clip.dtype)
 
         def shade(index: int, first_row: int, end_row: int) -> None:
-            cpu_kernels.interpolate_rows(
+            cpu_kernels.read_through(points[index])
+            cpu_kernels.read_through(values[index])
+            kernels.interpolate_rows(
                 values[index], points[index], corners, seen[index], first_row, end_row, output[index]
             )
 
@@ -129,7 +153,9 @@ class _Interpolate(torch.autograd.Function):
         )
 
         def spread(index: int) -> None:
-            cpu_kernels.interpolate_backward(
+            cpu_kernels.read_through(points[index])
+            cpu_kernels.read_through(values[index])
+            ctx.kernels.interpolate_backward(
                 changes[index],
                 values[index],
                 points[index],
@@ -142,6 +168,11 @@ class _Interpolate(torch.autograd.Function):
 
         _for_each(spread, len(clip))
         return to_attributes, to_clip if ctx.needs_input_grad[1] else None, None, None
+
+
+def _kernels(dtype: torch.dtype) -> ModuleType:
+    """The module whose `rasterize_rows`, `interpolate_rows` and `interpolate_backward` do the work."""
+    return native if _native_wanted and dtype == torch.float32 and native.library() else cpu_kernels
 
 
 def _arrays(*tensors: Tensor) -> list[NDArray[Any]]:

@@ -12,6 +12,7 @@ from models import rasterizer
 from models.rasterizer import cpu, cuda, edges, reference
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+EVERY_KERNEL = pytest.mark.usefixtures("kernels")
 
 
 @pytest.fixture
@@ -84,6 +85,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
 # --- which triangle a pixel sees
 
 
+@EVERY_KERNEL
 def test_triangle_covers_the_pixels_one_can_count() -> None:
     clip = clip_from_pixel([(0.4, 0.4, 0), (4.4, 0.4, 0), (0.4, 4.4, 0)], (5, 6))
     ids = rasterizer.rasterize(clip, torch.tensor([[0, 1, 2]]), (5, 6))
@@ -94,12 +96,14 @@ def test_triangle_covers_the_pixels_one_can_count() -> None:
     assert (rasterizer.coverage(ids)[0, :, :, 0] == torch.tensor(covered)).all()
 
 
+@EVERY_KERNEL
 def test_row_zero_is_the_top_where_clip_y_is_minus_one() -> None:
     clip = clip_from_pixel([(0, 0, 0), (4, 0, 0), (0, 1, 0), (4, 1, 0)], (4, 4))
     ids = rasterizer.rasterize(clip, torch.tensor([[0, 1, 2], [1, 3, 2]]), (4, 4))
     assert (ids[0, 0] >= 0).all() and (ids[0, 1:] < 0).all()
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize("winding", [[[0, 1, 2], [1, 3, 2]], [[0, 2, 1], [2, 3, 1]], [[0, 1, 2], [1, 2, 3]]])
 @pytest.mark.parametrize("corner", [0.5, 1.0, 1.3])
 def test_centres_on_a_shared_edge_are_seen_exactly_once(winding: list[list[int]], corner: float) -> None:
@@ -116,12 +120,14 @@ def test_centres_on_a_shared_edge_are_seen_exactly_once(winding: list[list[int]]
     assert rows.min() == first and columns.min() == first and rows.max() == first + 3 and columns.max() == first + 3
 
 
+@EVERY_KERNEL
 def test_nearer_triangle_hides_the_farther_in_either_order() -> None:
     clip = clip_from_pixel([(0, 0, 0.5), (9, 0, 0.5), (0, 9, 0.5), (0, 0, 0.1), (9, 0, 0.1), (0, 9, 0.1)], (4, 4))
     for near, triangles in ((1, [[0, 1, 2], [3, 4, 5]]), (0, [[3, 4, 5], [0, 1, 2]])):
         assert (rasterizer.rasterize(clip, torch.tensor(triangles), (4, 4)) == near).all()
 
 
+@EVERY_KERNEL
 def test_depth_of_a_small_triangle_is_that_of_its_plane() -> None:
     # A few steps of 1/256 px wide, so that the rounding of the top-left rule would show; 0.45 at its centre (0.5, 0.5).
     small = [(130 / 256, 130 / 256, 0.35), (124 / 256, 130 / 256, 0.65), (130 / 256, 124 / 256, 0.35)]
@@ -130,6 +136,7 @@ def test_depth_of_a_small_triangle_is_that_of_its_plane() -> None:
         assert rasterizer.rasterize(clip, torch.tensor([[0, 1, 2], [3, 4, 5]]), (2, 2))[0, 0, 0] == nearer
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize("size", [(48, 48), (37, 61), (1, 33), (33, 1)])
 def test_ids_agree_with_the_reference(size: tuple[int, int]) -> None:
     clip, triangles, _ = sphere_before_wall()
@@ -151,6 +158,7 @@ def test_float64_sees_the_same() -> None:
 NAN, INFINITE = float("nan"), float("inf")
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize(
     "vertex",
     [
@@ -184,11 +192,13 @@ def test_unusable_triangles_are_left_out(vertex: tuple[float, float, float, floa
     assert clip.grad is not None and clip.grad.isfinite().all()
 
 
+@EVERY_KERNEL
 def test_far_corner_inside_the_range_still_draws() -> None:
     clip = clip_from_pixel([(-9e4, -9e4, 0), (9e4, -9e4, 0), (0, 9e4, 0)], (16, 16))
     assert (rasterizer.rasterize(clip, torch.tensor([[0, 1, 2]]), (16, 16)) == 0).all()
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize("count", [0, 1])
 def test_no_triangles_give_background(count: int) -> None:
     clip, none = torch.rand(count, 4, 4), torch.zeros(0, 3, dtype=torch.int64)
@@ -210,6 +220,7 @@ def test_wrong_use_is_refused() -> None:
 # --- what it looks like there
 
 
+@EVERY_KERNEL
 def test_interpolation_is_perspective_correct() -> None:
     # An edge from depth 1 to depth 3: the middle of the screen shows a point a quarter along, (1/3) / (1 + 1/3).
     clip = torch.tensor([[[-1.0, -1, 0, 1], [3, -3, 0, 3], [-1, 1, 0, 1], [3, 3, 0, 3]]])
@@ -219,6 +230,7 @@ def test_interpolation_is_perspective_correct() -> None:
     assert torch.allclose(picture[0, :, 1, 0], torch.tensor(0.25))
 
 
+@EVERY_KERNEL
 def test_needle_that_only_rounding_covers_does_not_extrapolate() -> None:
     # Thinner than the vertex grid and beside the centre (4.5, 4.5) that its rounded copy covers.
     clip = clip_from_pixel([(0, 4.5005, 0), (9, 4.5005, 0), (0, 4.5021, 0)], (9, 9))
@@ -229,6 +241,7 @@ def test_needle_that_only_rounding_covers_does_not_extrapolate() -> None:
     assert (picture >= 0).all() and (picture <= 1).all()
 
 
+@EVERY_KERNEL
 def test_triangle_without_area_shows_the_mean_of_its_corners() -> None:
     # Rounding to the vertex grid can give area to a triangle that has none.
     clip = clip_from_pixel([(0, 0, 0), (2, 2, 0), (4, 4, 0)], (4, 4)).requires_grad_()
@@ -239,6 +252,7 @@ def test_triangle_without_area_shows_the_mean_of_its_corners() -> None:
     assert clip.grad is not None and (clip.grad == 0).all()
 
 
+@EVERY_KERNEL
 @pytest.mark.parametrize("channels", [1, 3, 7])
 def test_interpolation_and_its_gradients_agree_with_autograd(channels: int) -> None:
     clip, triangles, _ = sphere_before_wall()
@@ -274,6 +288,7 @@ def test_interpolation_passes_gradcheck() -> None:
     assert torch.autograd.gradcheck(render, inputs)
 
 
+@EVERY_KERNEL
 def test_gradient_is_computed_for_what_asks_for_it() -> None:
     clip, triangles, _ = sphere_before_wall(1)
     ids = rasterizer.rasterize(clip, triangles, (9, 9))
@@ -489,6 +504,7 @@ def everything(clip: Tensor, triangles: Tensor) -> list[Tensor]:
     return [ids, picture.detach(), attributes.grad, clip.grad]
 
 
+@EVERY_KERNEL
 def test_threads_and_batches_do_not_change_a_bit(threads: Callable[[int], None]) -> None:
     clip, triangles, _ = sphere_before_wall(3)
     threads(1)
