@@ -24,9 +24,10 @@ from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, endless_batc
 from pipelines.objective import Objective, variant_weights
 from pipelines.params import RegressorParams, TrainParams, Variant
 from pipelines.recognizer_file import load_features, load_recognizer
-from pipelines.training import TrainingInputs, learning_rate_schedule
+from pipelines.regression_network import load_regressor
+from pipelines.training import TrainingInputs, learning_rate_schedule, train_regressor
 from pipelines.weights import WEIGHTS, read_description
-from tests.label_tree import CAMERA, SIZE, random_faces, write_label_tree
+from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
 from tests.toy import toy_face_arrays
 from tests.training_process import all_layers, toy_regressor_params, toy_train_params, train_toy
 
@@ -302,7 +303,7 @@ def test_a_warm_start_is_loaded(root: Path, tmp_path: Path) -> None:
     _train(root, tmp_path / "pretrained", toy_train_params(iterations=1, seed=11))
     inputs = TrainingInputs(root / "face_model.h5", root / "labels", root / "recognizer", tmp_path / "pretrained")
     params = toy_train_params(iterations=1, learning_rate=1e-30)
-    toy_regressor_params(
+    train_regressor(
         "full",
         inputs,
         tmp_path / "trained",
@@ -323,7 +324,7 @@ def test_the_learning_rate_stays_or_falls_to_zero() -> None:
     rates = {}
     for name in ("constant", "cosine"):
         optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-        params = smoketoy_train_params().train.model_copy(update={"iterations": 4, "schedule": name})
+        params = smoke_params().train.model_copy(update={"iterations": 4, "schedule": name})
         schedule, rates[name] = learning_rate_schedule(optimizer, params), []
         for _ in range(5):
             rates[name].append(optimizer.param_groups[0]["lr"])
