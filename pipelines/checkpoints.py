@@ -8,7 +8,7 @@ import pickle
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
@@ -17,6 +17,42 @@ from pipelines.shards import MANIFEST, sha256_of
 _ROOT = Path(__file__).resolve().parent.parent
 _STATE = "state.pt"
 _log = logging.getLogger(__name__)
+
+
+class Stateful(Protocol):
+    """A network, an optimizer, a schedule."""
+
+    def state_dict(self) -> dict[str, Any]: ...  # noqa: D102
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> Any: ...  # noqa: D102
+
+
+class Resumable(NamedTuple):
+    """Everything that the next iteration of a training depends on, besides its inputs."""
+
+    parts: dict[str, Stateful]
+    generators: dict[str, torch.Generator]  # besides torch's own
+
+    def state(self, iterations: int, rows: list[dict[str, float]]) -> dict[str, Any]:
+        """The state after so many iterations, with the curves up to there."""
+        return {
+            "iterations": iterations,
+            "rows": rows,
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
+            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+            "torch_generator": torch.get_rng_state(),
+            "cuda_generators": torch.cuda.get_rng_state_all(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> list[dict[str, float]]:
+        """Bring everything back to a state; returns the curves up to there."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state["parts"][name])
+        for name, generator in self.generators.items():
+            generator.set_state(state["generators"][name])
+        torch.set_rng_state(state["torch_generator"])
+        torch.cuda.set_rng_state_all(state["cuda_generators"])
+        return list(state["rows"])
 
 
 class Checkpoints:

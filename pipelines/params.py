@@ -152,6 +152,7 @@ class PretrainParams(Section):
     """Supervised warm start on synthetic coefficients, shared by all variants."""
 
     iterations: Count
+    checkpoint_every: Count
     batch_size: Count
     learning_rate: Positive
     landmark_weight: Positive

@@ -5,6 +5,7 @@ hundred. All variants share this start, so that their comparison stays fair, and
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -17,6 +18,7 @@ from models.augmentation import move_pictures, random_movements
 from models.camera import Camera
 from models.coefficients import Coefficients
 from models.networks.regressor import Regressor
+from pipelines.checkpoints import Checkpoints, Resumable, Stateful, training_fingerprint
 from pipelines.dataset import EndlessSampler, Pictures, endless_batches, shrunk
 from pipelines.device import best_device
 from pipelines.face_model_file import load_face_model
@@ -58,8 +60,9 @@ def pretrain_regressor(
     crop_size: int,
     regressor: RegressorParams,
     params: PretrainParams,
+    memo: Path,
 ) -> None:
-    """Train the warm start and write it into `output`.
+    """Train the warm start and write it into `output`; one that was killed goes on from its last checkpoint in `memo`.
 
     When the regressor begins otherwise (`regressor.initialization`), nothing reads the warm start: the network is
     written untrained, so that photographs without a known truth pass this stage too.
@@ -71,13 +74,36 @@ def pretrain_regressor(
     rows = []
     if wanted:
         supervision = Supervision(model, camera, crop_size, params.landmark_weight)
-        rows = _train(network, supervision, SyntheticCrops(aligned, truth), regressor.input_size, params)
+        checkpoints = Checkpoints(
+            memo / "pretraining",
+            training_fingerprint([face_model, aligned, truth], _description(camera, crop_size, regressor, params)),
+            every=params.checkpoint_every,
+        )
+        crops = SyntheticCrops(aligned, truth)
+        rows = _train(network, supervision, crops, regressor.input_size, params, checkpoints)
     history = pd.DataFrame(rows, columns=["step", "total", *TruthLosses._fields])
     save_regressor(output, network, regressor, history, {"initialization": "scratch", "supervised": wanted})
+    if wanted:
+        checkpoints.clear()
+
+
+def _description(camera: Camera, crop_size: int, regressor: RegressorParams, params: PretrainParams) -> dict[str, Any]:
+    """What a checkpoint must agree with, besides the files that are read."""
+    return {
+        "camera": camera._asdict(),
+        "crop_size": crop_size,
+        "regressor": regressor.model_dump(),
+        "params": params.model_dump(exclude={"checkpoint_every"}),
+    }
 
 
 def _train(
-    network: Regressor, supervision: Supervision, dataset: SyntheticCrops, input_size: int, params: PretrainParams
+    network: Regressor,
+    supervision: Supervision,
+    dataset: SyntheticCrops,
+    input_size: int,
+    params: PretrainParams,
+    checkpoints: Checkpoints,
 ) -> list[dict[str, float]]:
     device = best_device()
     network.to(device).to(memory_format=torch.channels_last)
@@ -87,9 +113,14 @@ def _train(
         optimizer, max_lr=params.learning_rate, total_steps=params.iterations
     )
     generator = torch.Generator().manual_seed(params.seed)
-    batches = endless_batches(dataset, params.batch_size, EndlessSampler(len(dataset), params.seed))
-    history = []
-    iterations = tqdm(range(params.iterations), "pretrain")
+    parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "schedule": schedule}
+    resumable = Resumable(parts, {"movements": generator})
+    state = checkpoints.load()
+    history = [] if state is None else resumable.restore(state)
+    done = len(history)
+    sampler = EndlessSampler(len(dataset), params.seed, skipped=done * params.batch_size)
+    batches = endless_batches(dataset, params.batch_size, sampler)
+    iterations = tqdm(range(done, params.iterations), "pretrain", initial=done, total=params.iterations)
     for step, (pictures, known) in zip(iterations, batches, strict=False):
         movements = random_movements(
             len(pictures), generator, rotation_degrees=0.0, log_scale=params.log_scale, shift=params.shift
@@ -104,6 +135,8 @@ def _train(
         schedule.step()
         history.append({"step": step, "total": total.item(), **{n: v.item() for n, v in losses._asdict().items()}})
         iterations.set_postfix(total=f"{total.item():.3f}")
+        if checkpoints.due(step):
+            checkpoints.save(resumable.state(step + 1, history))
     return history
 
 

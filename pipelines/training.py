@@ -22,7 +22,7 @@ from models.coefficients import Coefficients
 from models.losses import Losses, total_loss
 from models.networks.regressor import Regressor
 from models.renderer import Rendering, diffuse_picture, full_picture, specular_picture
-from pipelines.checkpoints import Checkpoints, training_fingerprint
+from pipelines.checkpoints import Checkpoints, Resumable, Stateful, training_fingerprint
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, Prepared, crops, endless_batches, prepare, resized
 from pipelines.face_model_file import load_face_model
 from pipelines.objective import Objective
@@ -161,6 +161,8 @@ class _Loop:
         self.live, self.checkpoints, self.sheets = live, checkpoints, checkpoints.files / "sheets"
         self.params = objective.params
         self.average = _moving_average(network, self.params.ema_decay)
+        parts: dict[str, Stateful] = {"network": network, "optimizer": optimizer, "schedule": schedule}
+        self.resumable = Resumable(parts | ({} if self.average is None else {"average": self.average}), {})
         self.rows: list[dict[str, float]] = []
         self.logged_at = (0, time.monotonic())
 
@@ -176,7 +178,7 @@ class _Loop:
         loader = _loader(inputs, self.params, self.fabric, done)
         batches: Any = iter(self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
         if state is not None:
-            self._restore(state)
+            self.rows = self.resumable.restore(state)
         self.logged_at = (done, time.monotonic())
         iterations = range(done, self.params.iterations)
         progress = tqdm(
@@ -195,7 +197,7 @@ class _Loop:
             if (iteration + 1) % self.params.sheet_every == 0 or last:
                 self._draw_sheet(iteration, prepared, step.rendering)
             if self.checkpoints.due(iteration):
-                self.checkpoints.save(self._state(iteration + 1))
+                self.checkpoints.save(self.resumable.state(iteration + 1, self.rows))
         return pd.DataFrame(self.rows), False
 
     def _step(self, batch: Batch, prepared: Prepared, iteration: int) -> _Step:
@@ -225,29 +227,6 @@ class _Loop:
         if iteration >= self.params.mouth_start_iteration:
             return self.objective.weights
         return {**self.objective.weights, "mouth": 0.0}
-
-    def _state(self, iterations: int) -> dict[str, Any]:
-        """Everything that the next iteration depends on."""
-        return {
-            "iterations": iterations,
-            "network": self.network.state_dict(),
-            "average": None if self.average is None else self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "generator": torch.get_rng_state(),
-            "cuda_generators": torch.cuda.get_rng_state_all(),
-            "rows": self.rows,
-        }
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["generator"])
-        torch.cuda.set_rng_state_all(state["cuda_generators"])
-        self.rows = state["rows"]
 
     def _log(self, iteration: int, step: _Step, prepared: Prepared) -> float:
         """Keep one point of each curve, the mean over all processes; returns the total, the same in each of them.

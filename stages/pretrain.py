@@ -3,7 +3,7 @@
 import math
 
 from stages._params import load_params
-from stages._stage import PathFlag, run_stage
+from stages._stage import MEMO, PathFlag, run_stage
 
 
 def pretrain(*, face_model: PathFlag, aligned: PathFlag, truth: PathFlag, output: PathFlag) -> None:
@@ -21,6 +21,7 @@ def pretrain(*, face_model: PathFlag, aligned: PathFlag, truth: PathFlag, output
         crop_size=params.camera.crop_size,
         regressor=params.regressor,
         params=params.pretrain,
+        memo=MEMO,
     )
 
 

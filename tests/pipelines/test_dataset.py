@@ -98,6 +98,20 @@ def test_the_order_comes_from_the_seed_alone() -> None:
     assert first == again != other
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_training_goes_on_where_the_order_was_left(rank: int) -> None:
+    whole = list(itertools.islice(EndlessSampler(7, 1, rank=rank, ranks=2), 25))
+    assert list(itertools.islice(EndlessSampler(7, 1, rank=rank, ranks=2, skipped=11), 14)) == whole[11:]
+
+
+def test_batches_leave_the_global_generator_alone(root: Path) -> None:
+    torch.manual_seed(3)
+    next(iter(endless_batches(_dataset(root), 2, EndlessSampler(6, 0))))
+    drawn = torch.rand(1)
+    torch.manual_seed(3)
+    assert torch.equal(drawn, torch.rand(1))
+
+
 def test_processes_share_the_pictures() -> None:
     alone = list(itertools.islice(EndlessSampler(7, 1), 28))
     shares = [list(itertools.islice(EndlessSampler(7, 1, rank=rank, ranks=2), 14)) for rank in range(2)]

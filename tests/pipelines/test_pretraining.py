@@ -1,4 +1,6 @@
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -7,6 +9,7 @@ import torch
 
 from models.face_model import FaceModel
 from models.renderer import landmark_pixels, pose_face
+from pipelines.checkpoints import Checkpoints
 from pipelines.params import PretrainParams, RegressorParams
 from pipelines.pretraining import SyntheticCrops, pretrain_regressor
 from pipelines.shards import read_rows, write_rows
@@ -47,6 +50,7 @@ def _pretrain(root: Path, output: Path, params: PretrainParams, initialization: 
         crop_size=SIZE,
         regressor=_regressor(initialization),
         params=params,
+        memo=root / "memo",
     )
     return pd.read_csv(output / "history.csv")
 
@@ -85,6 +89,28 @@ def test_several_faces_of_one_photograph_share_its_truth(root: Path, tmp_path: P
     write_rows(moved, rows.assign(photograph="face-2"))
     dataset = SyntheticCrops(moved, root / "truth")
     torch.testing.assert_close(dataset[0][1].coefficients.shape, dataset[5][1].coefficients.shape)
+
+
+def test_an_interrupted_warm_start_goes_on_and_ends_with_the_same_bytes(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = _params(iterations=6, checkpoint_every=2)
+    _pretrain(root, tmp_path / "whole", params)
+    save = Checkpoints.save
+
+    def interrupted(self: Checkpoints, state: Mapping[str, Any]) -> None:
+        save(self, state)
+        if state["iterations"] == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _pretrain(root, tmp_path / "stopped", params)
+    _pretrain(root, tmp_path / "stopped", params)
+    for file in (WEIGHTS, "history.csv", "network.json"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "stopped" / file).read_bytes()
+    assert not (root / "memo/pretraining").exists()
 
 
 def test_a_short_training_lowers_every_term_but_the_highlight(root: Path, tmp_path: Path) -> None:
