@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from models.segments import SEGMENT_INDEX
-from pipelines.embedded_face.authored import BROW, EYE_CENTRE
-from pipelines.embedded_face.details import LID_CREASE, nostril_weight
+from pipelines.embedded_face.authored import BROW, EYE_CENTRE, LID_CREASE
+from pipelines.embedded_face.details import nostril_weight
 from pipelines.embedded_face.geometry import (
     Mask,
     Points,
