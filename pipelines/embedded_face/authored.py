@@ -132,7 +132,7 @@ _BEHIND_JAW = (
 )
 # Lobules of the nose as ellipsoids of the left half: centre, long axis, half lengths along it, upwards and sideways.
 NOSE_LOBULES: dict[str, tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, float, float]]] = {
-    "tip": ((1.6, -36.8, 8.4), (0.0, 0.0, 1.0), (8.0, 6.8, 7.4)),
+    "tip": ((1.6, -36.8, 8.0), (0.0, 0.0, 1.0), (8.0, 6.8, 7.4)),
     "ala": ((12.2, -39.2, -4.2), (-0.36, 0.04, 0.93), (10.0, 6.0, 4.4)),
 }
 # The edge of the left nostril from its front over the side of the columella and the sill to the rim of the ala.

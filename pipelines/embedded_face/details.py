@@ -99,8 +99,8 @@ def _eye_relief(points: Points, surface: RadialSurface) -> Scalars:
     roll = distance_to_polyline(points, _on_skin(surface, _LOWER_LID_ROLL))
     trough = distance_to_polyline(points, _on_skin(surface, _TEAR_TROUGH))
     return np.asarray(
-        -1.1 * ridge(crease.distance, 1.3) * _arch(crease.parameter)
-        + 1.0 * ridge(fold.distance, 2.4) * _arch(fold.parameter)
+        -0.8 * ridge(crease.distance, 1.3) * _arch(crease.parameter)
+        + 0.8 * ridge(fold.distance, 2.4) * _arch(fold.parameter)
         - 0.35 * ridge(roll.distance, 1.3) * _arch(roll.parameter)
         - 0.45 * ridge(trough.distance, 2.2)
     )

@@ -15,7 +15,7 @@ from pipelines.embedded_face.mouth import MouthRows, inner_mouth_rows, strip
 from pipelines.embedded_face.radial import RadialSurface, points_at
 from pipelines.embedded_face.triangulation import HalfMesh, triangulate_half
 
-_SOCKET_DEPTH_MM = 3.4  # of the tissue in the inner corner of the eye behind the skin
+_SOCKET_DEPTH_MM = 2.6  # of the tissue in the inner corner of the eye behind the skin
 _CORNEA_HEIGHT_MM, _CORNEA_RADIUS_MM = 0.4, 4.4
 
 

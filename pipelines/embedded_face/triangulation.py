@@ -149,9 +149,17 @@ class _SizeField:
         bridge = [(0, y) for y in range(4, -30, -4)] + [(8, y) for y in range(-4, -30, -4)]
         sulcus = [(x, y) for y in (-80, -84, -88) for x in (0, 8, 16)]
         brow = [(x, 18) for x in range(12, 50, 4)]
+        fold = [(x, y + 3) for x, y in LID_CREASE]
         lines = [*_lips(curves), curves.upper_lid, curves.lower_lid, curves.lid_crease, curves.nostril_rim]
         self._features = [(cKDTree(line), _local_edge_length(line), 2.0) for line in lines]
-        areas = [(nose, 1.35, 3.0), (nose_base, 1.1, 1.5), (bridge, 2.0, 4.0), (brow, 1.9, 4.0), (sulcus, 2.0, 3.0)]
+        areas = (  # points, edge length there, and up to which distance from them
+            (nose, 1.35, 3.0),
+            (nose_base, 1.1, 1.5),
+            (bridge, 2.0, 4.0),
+            (brow, 1.9, 4.0),
+            (fold, 1.4, 1.5),
+            (sulcus, 2.0, 3.0),
+        )
         for points, size, flat in areas:
             uv = surface.uv_at(np.array(points, float))
             self._features.append((cKDTree(uv), np.full(len(uv), size), flat))
