@@ -113,7 +113,7 @@ def _cheek_and_lip_relief(points: Points, surface: RadialSurface) -> Scalars:
     return np.asarray(
         -0.55 * ridge(nasolabial.distance, 2.0) * _arch(nasolabial.parameter * 0.9 + 0.08)
         - 0.55 * ridge(philtrum.distance, 1.9)
-        + 0.45 * ridge(column.distance, 1.5)
+        + 0.40 * ridge(column.distance, 1.8)
     )
 
 
