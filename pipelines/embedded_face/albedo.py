@@ -112,7 +112,7 @@ class _Painter:
         colours = self._skin(person, noise)
         colours = self._with_lips(colours, person)
         colours = self._with_hair(colours, person, noise)
-        colours *= (1 - 0.22 * self._regions.lid_crease)[:, None] * self._nostril_shadow(0.8)
+        colours *= (1 - 0.10 * self._regions.lid_crease)[:, None] * self._nostril_shadow(0.8)
         eyeball = self._template.is_part(Part.EYEBALL)
         colours[eyeball] = self._eyes(person)[eyeball]
         return np.clip(self._with_mouth(colours), _DARKEST_DIFFUSE, _BRIGHTEST_DIFFUSE)

@@ -79,8 +79,8 @@ _LANDMARKS = {
     "ch_r": 48, "ch_l": 54, "cph_r": 50, "cph_l": 52, "zy_r": 1, "zy_l": 15, "go_r": 4, "go_l": 12,
 }  # fmt: skip
 # Points beside the 68 landmarks: x, y, z in mm on the person's left half and the midline of the mean face.
-_LEFT_POINTS = {"al": (17.5, -38.0, -3.5), "ac": (17.2, -40.0, -13.0), "sbal": (9.0, -46.0, -3.9)}
-_MIDLINE_POINTS = {"sl": (0.0, -84.5, -6.4)}
+_LEFT_POINTS = {"al": (17.0, -39.0, -5.0), "ac": (17.2, -40.0, -13.0), "sbal": (9.0, -46.0, -3.9)}
+_MIDLINE_POINTS = {"sl": (0.0, -86.0, -5.8)}
 
 
 def measured_vertices(template: Template, landmarks: Indices) -> dict[str, int]:

@@ -206,12 +206,12 @@ class _SphereMotion(NamedTuple):
 
 
 def _along_sphere(points: Points, up: Scalars) -> _SphereMotion:
-    """The motion that keeps each point's distance from the centre of the eye; none beyond 22 mm from it."""
+    """The motion that keeps each point's distance from the centre of the eye; none behind it or beyond 22 mm."""
     offset = points - EYE_CENTRE
     squared_radius = (offset**2).sum(axis=1)
     rest = squared_radius - offset[:, 0] ** 2 - (offset[:, 1] + up) ** 2
     forward = EYE_CENTRE[2] + np.sqrt(np.maximum(rest, 1.0)) - points[:, 2]
-    near = squared_radius < 22.0**2
+    near = (squared_radius < 22.0**2) & (offset[:, 2] > 0)
     return _SphereMotion(up * near, forward * near)
 
 

@@ -70,7 +70,7 @@ def _nose_fields(author: FieldAuthor) -> None:
     author.add("bridge_height", forward=bell_at((0, -6, -8), (13, 19, 26)) * 2.0)
     author.add("nose_hump", forward=bell_at((0, -18, 2), (7, 9, 22)))
     author.add("nose_length", up=-bell_at((0, -38, 10), (19, 20, 30)) * 2.4)
-    author.add("tip_projection", forward=bell_at((0, -36, 14), (17, 18, 22)) * 3.2)
+    author.add("tip_projection", forward=bell_at((0, -37, 16), (17, 18, 20)) * 3.4)
     author.add("tip_height", up=bell_at((0, -38, 15), (11, 10, 14)) * 1.4)
     author.add("tip_width", outward=tip * x / 8 * 0.9)
     author.add_sideways("nose_to_the_side", bell_at((0, -30, 5), (16, 24, 28)) * 0.9)

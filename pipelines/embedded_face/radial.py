@@ -14,16 +14,20 @@ from pipelines.embedded_face.authored import (
     LID_RADIUS,
     LIP_PROFILES,
     MIDLINE,
+    NOSE_LOBULES,
     Row,
     forehead_rows,
     jaw_rows,
     midline_depth,
+    side_points,
 )
 from pipelines.embedded_face.geometry import MIRROR, Points, Scalars, arc_lengths, soft_maximum
 
 HEAD_CENTRE = np.array([0.0, -30.0, -95.0])
 _ROW_STEP_MM = 3.0
 _LID_BLEND_MM = 3.5
+_LOBULE_BLENDS_MM = {"tip": 6.0, "ala": 3.2}
+_BEYOND_OUTLINE = 1.3  # steepness with which an ellipsoid falls away beside its outline
 _NORMAL_STEP = 0.3  # hundredths of a radian, about 0.3 mm
 
 
@@ -64,8 +68,12 @@ class RadialSurface:
         return np.where(discriminant > 0, along + np.sqrt(np.maximum(discriminant, 0)), -1e3)
 
     def radius(self, uv: Points) -> Scalars:
-        """Radius of the skin, lids included."""
-        return soft_maximum(self.sphere_radius(uv, LID_RADIUS), self.base_radius(uv), _LID_BLEND_MM)
+        """Radius of the skin, lids and lobules of the nose included."""
+        result = soft_maximum(self.sphere_radius(uv, LID_RADIUS), self.base_radius(uv), _LID_BLEND_MM)
+        directions = directions_from_uv(np.stack([np.abs(uv[:, 0]), uv[:, 1]], axis=1))
+        for name, lobule in NOSE_LOBULES.items():
+            result = soft_maximum(_ellipsoid_radius(directions, *lobule), result, _LOBULE_BLENDS_MM[name])
+        return result
 
     def points(self, uv: Points) -> Points:
         """Points of the skin in mm."""
@@ -96,6 +104,24 @@ def points_at(uv: Points, radius: Scalars) -> Points:
     return HEAD_CENTRE + directions_from_uv(uv) * radius[:, None]
 
 
+def _ellipsoid_radius(
+    directions: Points,
+    centre: tuple[float, float, float],
+    axis: tuple[float, float, float],
+    half_lengths: tuple[float, float, float],
+) -> Scalars:
+    """Radius at which each direction leaves an ellipsoid; beside it, a value that falls steeply but continuously."""
+    along = np.array(axis) / np.linalg.norm(axis)
+    sideways = np.cross([0.0, 1.0, 0.0], along)
+    sideways /= np.linalg.norm(sideways)
+    to_sphere = np.stack([along, np.cross(along, sideways), sideways]) / np.array(half_lengths)[:, None]
+    start, step = to_sphere @ (HEAD_CENTRE - centre), directions @ to_sphere.T
+    a, b, c = (step**2).sum(axis=1), step @ start, start @ start - 1
+    discriminant = b**2 - a * c
+    root = np.sqrt(np.abs(discriminant))
+    return np.asarray((-b + np.where(discriminant > 0, root, -_BEYOND_OUTLINE * root)) / a)
+
+
 def _control_points() -> Points:
     """All authored points of both halves, rows resampled so finely that the spline does not ripple between them."""
     points = [(0.0, y, z) for y, z in MIDLINE]
@@ -104,6 +130,7 @@ def _control_points() -> Points:
     for y, row in CHEEK_ROWS.items():
         points += _resampled_row(y, row, crosses_midline=row[0][0] < 10)
     points += [(x, y, z) for x, profile in LIP_PROFILES.items() for y, z in profile]
+    points += side_points()
     half = np.array(points, float)
     return np.concatenate([half, half[half[:, 0] > 0] * MIRROR])
 
@@ -126,4 +153,4 @@ def _smoothing(points: Points) -> Scalars:
     """Tolerance of the spline: the sides of the face are smooth and sparsely authored, the nose and lips are exact."""
     x, y = np.abs(points[:, 0]), points[:, 1]
     lips = (y < -55) & (x < 27)
-    return np.select([x > 46, x > 36, lips], [400.0, 20.0, 2.0], default=0.25)
+    return np.select([x > 42, x > 36, lips], [40.0, 10.0, 1.0], default=0.25)

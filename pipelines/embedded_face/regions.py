@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from models.segments import SEGMENT_INDEX
-from pipelines.embedded_face.authored import BROW, EYE_CENTRE
-from pipelines.embedded_face.details import LID_CREASE, nostril_weight
+from pipelines.embedded_face.authored import BROW, EYE_CENTRE, LID_CREASE
+from pipelines.embedded_face.details import nostril_weight
 from pipelines.embedded_face.geometry import (
     Mask,
     Points,
@@ -73,7 +73,7 @@ def soft_regions(template: Template) -> SoftRegions:
         lips=lips,
         lip_line=of_skin(ridge(distance_to_polyline(points, vertices[curves.mouth.lower_lip]).distance, 0.9)),
         brows=of_skin(_brows(points, brow_curve)),
-        upper_lashes=of_skin(ridge(upper_lid.distance, 0.85) * smoothstep(upper_lid.parameter, 0.08, 0.3)),
+        upper_lashes=of_skin(ridge(upper_lid.distance, 1.0) * smoothstep(upper_lid.parameter, 0.08, 0.3)),
         lower_lashes=of_skin(0.5 * ridge(distance_to_polyline(points, vertices[curves.lower_lid]).distance, 0.7)),
         lid_crease=of_skin(ridge(crease.distance, 1.0) * np.sqrt(np.sin(np.pi * crease.parameter).clip(0))),
         nostrils=nostril_weight(template),

@@ -3,7 +3,7 @@
 The left half is built from the flat triangulation and mirrored at the end, so the mesh is symmetric to the last bit.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipelines.embedded_face.mouth import MouthRows, inner_mouth_rows, strip
 from pipelines.embedded_face.radial import RadialSurface, points_at
 from pipelines.embedded_face.triangulation import HalfMesh, triangulate_half
 
-_SOCKET_DEPTH_MM = 3.4  # of the tissue in the inner corner of the eye behind the skin
+_SOCKET_DEPTH_MM = 2.6  # of the tissue in the inner corner of the eye behind the skin
 _CORNEA_HEIGHT_MM, _CORNEA_RADIUS_MM = 0.4, 4.4
 
 
@@ -39,11 +39,13 @@ class FeatureCurves:
     upper_lid: Indices
     lower_lid: Indices
     lid_loop: Indices  # once around the eye
+    lid_crease: Indices
+    nostril_rim: Indices  # once around
     mouth: MouthRows
 
     def renumbered(self, new_index: Indices) -> "FeatureCurves":
         """The same curves after vertex i has become `new_index[i]`."""
-        names = ("boundary", "upper_lip_border", "lower_lip_border", "upper_lid", "lower_lid", "lid_loop")
+        names = [field.name for field in fields(self) if field.name != "mouth"]
         curves = {name: new_index[getattr(self, name)] for name in names}
         return replace(self, **curves, mouth=self.mouth.renumbered(new_index))
 
@@ -107,6 +109,8 @@ def build_template(surface: RadialSurface) -> Template:
         upper_lid=half.upper_lid,
         lower_lid=half.lower_lid,
         lid_loop=loop,
+        lid_crease=half.lid_crease,
+        nostril_rim=half.nostril_rim,
         mouth=mouth,
     )
     return _mirrored(builder, skin, curves)

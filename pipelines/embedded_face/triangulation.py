@@ -13,9 +13,11 @@ from scipy.spatial import Delaunay, cKDTree
 
 from pipelines.embedded_face.authored import (
     BOUNDARY,
+    LID_CREASE,
     LIP_LINE,
     LOWER_LID,
     LOWER_LIP_BORDER,
+    NOSTRIL_RIM,
     UPPER_LID,
     UPPER_LIP_BORDER,
 )
@@ -27,7 +29,8 @@ _CANDIDATES = 250_000
 _COARSEST = 3.15  # all sizes in hundredths of a radian, which is about a millimetre
 _GROWTH = 0.16  # of the edge length per unit of distance from a feature
 _RELAXATIONS = 25
-_LIP_SAMPLES, _LID_SAMPLES, _BOUNDARY_SAMPLES = 24, 29, 60
+_LIP_SAMPLES, _LID_SAMPLES, _CREASE_SAMPLES, _NOSTRIL_SAMPLES, _BOUNDARY_SAMPLES = 24, 29, 28, 22, 60
+_COMPANION_DISTANCE = 0.95  # of the rows beside lips, lids and crease
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class HalfMesh:
     lower_lip_border: Indices
     upper_lid: Indices
     lower_lid: Indices
+    lid_crease: Indices
+    nostril_rim: Indices  # once around
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class _Curves:
     lower_lip_border: Points
     upper_lid: Points
     lower_lid: Points
+    lid_crease: Points
+    nostril_rim: Points
 
 
 def triangulate_half(surface: RadialSurface) -> HalfMesh:
@@ -66,6 +73,9 @@ def triangulate_half(surface: RadialSurface) -> HalfMesh:
         curves.lower_lip_border[:-1],
         curves.upper_lid,
         curves.lower_lid[1:-1],
+        curves.lid_crease,
+        curves.nostril_rim,
+        *_companions(curves),
         _midline(curves, size_field),
     ]
     starts = np.cumsum([0, *(len(points) for points in fixed)])
@@ -85,6 +95,8 @@ def triangulate_half(surface: RadialSurface) -> HalfMesh:
         lower_lip_border=np.append(ranges[3], ranges[1][-1]),
         upper_lid=ranges[4],
         lower_lid=np.concatenate([ranges[4][:1], ranges[5], ranges[4][-1:]]),
+        lid_crease=ranges[6],
+        nostril_rim=ranges[7],
     )
 
 
@@ -97,7 +109,9 @@ def _feature_curves(surface: RadialSurface) -> _Curves:
         curve[-1] = lips[0][-1]
     boundary[[0, -1], 0] = 0.0
     lids[1][[0, -1]] = lids[0][[0, -1]]
-    return _Curves(boundary, *lips, *lids)
+    crease = surface.uv_at(resampled(LID_CREASE, _CREASE_SAMPLES))
+    rim = resampled(uv_from_points(np.array([*NOSTRIL_RIM, NOSTRIL_RIM[0]]))[0], _NOSTRIL_SAMPLES + 1)[:-1]
+    return _Curves(boundary, *[*lips, *lids, crease, rim])
 
 
 def _eye_outline(curves: _Curves) -> PlanarPath:
@@ -105,20 +119,48 @@ def _eye_outline(curves: _Curves) -> PlanarPath:
 
 
 def _midpoints(curves: _Curves) -> list[Points]:
-    """Middles of the edges of the lids and lips: a point near one of them would cut through the edge."""
-    return [(curve[1:] + curve[:-1]) / 2 for curve in (*_lips(curves), curves.upper_lid, curves.lower_lid)]
+    """Middles of the edges of lids, lips and nostrils: a point near one of them would cut through the edge."""
+    rim = np.concatenate([curves.nostril_rim, curves.nostril_rim[:1]])
+    lines = (*_lips(curves), curves.upper_lid, curves.lower_lid, curves.lid_crease, rim, *_companions(curves))
+    return [(curve[1:] + curve[:-1]) / 2 for curve in lines]
+
+
+def _companions(curves: _Curves) -> list[Points]:
+    """Rows of points beside the lip line, the lids and the crease: even triangles, where uneven ones would show."""
+    lid_rows = [_beside(curves.upper_lid, _COMPANION_DISTANCE), _beside(curves.lower_lid, -_COMPANION_DISTANCE)]
+    around = [curves.lip_line, curves.lid_crease]
+    return lid_rows + [_beside(curve, side * _COMPANION_DISTANCE) for curve in around for side in (1, -1)]
+
+
+def _beside(curve: Points, distance: float) -> Points:
+    """The curve moved to its left, without its ends; never farther than its points are from each other."""
+    along = curve[2:] - curve[:-2]
+    length = np.linalg.norm(along, axis=1, keepdims=True)
+    to_left = np.column_stack([-along[:, 1], along[:, 0]]) / length
+    return np.asarray(curve[1:-1] + to_left * np.sign(distance) * np.minimum(abs(distance), 0.45 * length))[:-1]
 
 
 class _SizeField:
     """Wanted edge length at any (u, v); beside lips and lids it is that of the curve, else their edges would be cut."""
 
     def __init__(self, surface: RadialSurface, curves: _Curves) -> None:
-        nose = [(x, y) for y in (-28, -32, -36, -40, -43, -46) for x in (0, 4, 8, 12, 16)]
+        nose = [(x, y) for y in (-28, -32, -36) for x in (0, 4, 8, 12, 16)]
+        nose_base = [(x, y) for y in (-39, -42, -45) for x in (0, 3, 6, 9, 12, 15, 18)]
         bridge = [(0, y) for y in range(4, -30, -4)] + [(8, y) for y in range(-4, -30, -4)]
+        sulcus = [(x, y) for y in (-80, -84, -88) for x in (0, 8, 16)]
         brow = [(x, 18) for x in range(12, 50, 4)]
-        lines = [*_lips(curves), curves.upper_lid, curves.lower_lid]
+        fold = [(x, y + 3) for x, y in LID_CREASE]
+        lines = [*_lips(curves), curves.upper_lid, curves.lower_lid, curves.lid_crease, curves.nostril_rim]
         self._features = [(cKDTree(line), _local_edge_length(line), 2.0) for line in lines]
-        for points, size, flat in ((nose, 1.35, 3.0), (bridge, 2.0, 4.0), (brow, 1.9, 4.0)):
+        areas = (  # points, edge length there, and up to which distance from them
+            (nose, 1.35, 3.0),
+            (nose_base, 1.1, 1.5),
+            (bridge, 2.0, 4.0),
+            (brow, 1.9, 4.0),
+            (fold, 1.4, 1.5),
+            (sulcus, 2.0, 3.0),
+        )
+        for points, size, flat in areas:
             uv = surface.uv_at(np.array(points, float))
             self._features.append((cKDTree(uv), np.full(len(uv), size), flat))
 

@@ -194,7 +194,7 @@ def test_at_least_twenty_distances_are_compared() -> None:
 def test_distances_in_the_face_are_as_long_as_published(
     distance: PublishedDistance, measured: dict[str, NDArray[np.floating]]
 ) -> None:
-    """Within 1.5 deviations: the mean face follows other norms, with a lower nasion and a soft, wider jaw."""
+    """Within 1.5 deviations: the mean face follows the norms in `authored`, of other people."""
     assert measured[distance.name].mean() == pytest.approx(distance.mean, abs=1.5 * distance.deviation)
 
 
