@@ -33,7 +33,7 @@ def _params(source: Path | str, **changes: Any) -> PhotographsParams:
         "photographs_per_person": 2, "size": 128,
         "test_fraction": 0.25, "validation_fraction": 0.25, "maximum_megapixels": 1.0, "minimum_side": 64,
         "longest_side": 300, "glasses_fraction": 0.2, "hat_fraction": 0.2, "occluder_fraction": 0.2,
-        "keys_per_shard": 3, "workers": 1, "seed": 1,
+        "specular_lights": 1, "keys_per_shard": 3, "workers": 1, "seed": 1,
     }  # fmt: skip
     return PhotographsParams(**{**values, **changes})
 
