@@ -3,7 +3,7 @@
     python -m benchmarks.detection --face-model data/face_model.h5 --people 100
 
 Each person is rendered alone, without hair, before a plain background: 224 px, yaw within 40 degrees, a little pitch
-and roll, random expression, skin and light. The goal is 95 in 100. Errors are in percent of the distance between the
+and roll, random expression, skin and light. The goal is 98 in 100. Errors are in percent of the distance between the
 eyes.
 """
 

@@ -68,14 +68,14 @@ def costs(arrays: FaceModelArrays, size: int, samples: list[int], method: EdgeMe
     """Time of the mask for each number of samples, over that of a picture of the face."""
     mouth = mouth_mesh(arrays, OPENINGS["wide open"])
     opened = replace(arrays, mean_shape=mouth.vertices.numpy())
-    scene = renderer.make_scene(opened, batch=16, size=size, subdivisions=1)
+    scene = renderer.make_scene(opened, batch=16, size=size, subdivisions=1).with_channels(3)
 
     def draw(count: int) -> None:
         clip = scene.clip.clone().requires_grad_()
         mask = patch_mask(clip, mouth.triangles, size, samples=count, method=method)
         mask.backward(torch.ones_like(mask))
 
-    contenders: dict[str, Callable[[], None]] = {"face": lambda: renderer.render(scene, interpolate, 3)}
+    contenders: dict[str, Callable[[], None]] = {"face": lambda: renderer.render(scene, interpolate)}
     contenders |= {str(count): partial(draw, count) for count in samples}
     milliseconds = renderer.measure(contenders, rounds)
     return [milliseconds[str(count)] / milliseconds["face"] for count in samples]

@@ -1,5 +1,7 @@
 """The meshes and the brute force that the benchmarks of outlines rest on are exact."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -67,6 +69,14 @@ def test_a_mouth_drawn_with_more_samples_has_a_better_gradient(monkeypatch: pyte
     mouth = Mesh(opened, torch.from_numpy(arrays.mouth_triangles), "")
     one, four = mouth_mask.errors(mouth, 96, [1, 4], "micro_edges", seed=2)
     assert four < 0.5 * one
+
+
+def test_the_cost_of_a_mouth_is_measured_for_every_number_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrays = toy_face_arrays()
+    patch = Mesh(torch.from_numpy(arrays.mean_shape), torch.from_numpy(arrays.mouth_triangles), "toy")
+    monkeypatch.setattr(mouth_mask, "mouth_mesh", lambda *_: patch)
+    costs = mouth_mask.costs(arrays, 48, [1, 2, 4], "micro_edges", rounds=1)
+    assert len(costs) == 3 and all(math.isfinite(cost) and cost > 0 for cost in costs)
 
 
 def test_cutting_every_triangle_in_four_keeps_the_surface() -> None:

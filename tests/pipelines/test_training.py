@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from models.segments import SEGMENT_INDEX
 from pipelines import training
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, endless_batches, prepare
 from pipelines.objective import Objective, variant_weights
-from pipelines.params import RegressorParams, TrainParams, Variant
+from pipelines.params import TrainParams, Variant
 from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.regression_network import load_regressor
 from pipelines.training import TrainingInputs, learning_rate_schedule, train_regressor
@@ -39,14 +40,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def _train(
-    root: Path,
-    output: Path,
-    params: TrainParams,
-    variant: Variant = "full",
-    regressor: RegressorParams | None = None,
-) -> pd.DataFrame:
-    train_toy(root, output, params, variant, regressor)
+def _train(root: Path, output: Path, params: TrainParams, **options: Any) -> pd.DataFrame:
+    train_toy(root, output, params, **options)
     return pd.read_csv(output / "history.csv")
 
 
@@ -265,7 +260,7 @@ def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
 
 
 def test_without_the_identity_loss_its_curve_is_empty_and_the_total_is_not(root: Path, tmp_path: Path) -> None:
-    history = _train(root, tmp_path, toy_train_params(), "no_id")
+    history = _train(root, tmp_path, toy_train_params(), variant="no_id")
     assert history["id"].isna().all()
     assert np.isfinite(history["total"]).all()
     assert read_description(tmp_path)["diverged"] is False
