@@ -18,7 +18,7 @@ from pipelines.embedded_face.template import Part, Template
 _DARKEST_DIFFUSE, _BRIGHTEST_DIFFUSE, _BRIGHTEST_SPECULAR = 0.003, 0.95, 0.8
 _IRIS_RADIUS_MM, _PUPIL_RADIUS_MM = (5.3, 6.1), (1.9, 2.5)  # inner and outer end of the soft edge
 _CAVITY_RGB, _LASH_VALUE = (0.03, 0.006, 0.006), 0.012
-_UPPER_TEETH_RGB, _LOWER_TEETH_RGB = (0.55, 0.50, 0.42), (0.40, 0.35, 0.30)
+_LOWER_TEETH = 0.77  # of the brightness of the upper ones, whose shadow they lie in
 _SPECULAR_EYE, _SPECULAR_CAVITY, _SPECULAR_TEETH = 0.40, 0.05, 0.15
 
 
@@ -115,7 +115,7 @@ class _Painter:
         colours *= (1 - 0.10 * self._regions.lid_crease)[:, None] * self._nostril_shadow(0.8)
         eyeball = self._template.is_part(Part.EYEBALL)
         colours[eyeball] = self._eyes(person)[eyeball]
-        return np.clip(self._with_mouth(colours), _DARKEST_DIFFUSE, _BRIGHTEST_DIFFUSE)
+        return np.clip(self._with_mouth(colours, person), _DARKEST_DIFFUSE, _BRIGHTEST_DIFFUSE)
 
     def specular(self, person: Person, noise: _Noise) -> Scalars:
         """Grey value (V,): more on forehead, nose and lips, less under hair."""
@@ -165,12 +165,12 @@ class _Painter:
         under_lid = smoothstep(self._template.vertices[:, 1], 1.0, 5.0)
         return colours * (1 - 0.45 * under_lid)[:, None]
 
-    def _with_mouth(self, colours: Colours) -> Colours:
+    def _with_mouth(self, colours: Colours, person: Person) -> Colours:
         """Teeth grow dark towards the corner, where the cheek shades them."""
         lit = np.clip(1 - (np.abs(self._template.vertices[:, 0]) / 19.0) ** 4, 0.04, 1)[:, None]
-        for part, colour in ((Part.UPPER_TEETH, _UPPER_TEETH_RGB), (Part.LOWER_TEETH, _LOWER_TEETH_RGB)):
+        for part, brightness in ((Part.UPPER_TEETH, 1.0), (Part.LOWER_TEETH, _LOWER_TEETH)):
             teeth = self._template.is_part(part)
-            colours[teeth] = (np.array(colour) * lit)[teeth]
+            colours[teeth] = (brightness * person.teeth * lit)[teeth]
         colours[self._template.is_part(Part.CAVITY)] = _CAVITY_RGB
         return colours
 

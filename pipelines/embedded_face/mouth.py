@@ -17,10 +17,10 @@ _ROLLS = {
 }
 # Rows along the dental arch at the midline: (up from the lip line, forward) in mm.
 _ARCH = {
-    "upper_gum": (1.5, -6.2),
-    "upper_edge": (-2.2, -6.0),
+    "upper_gum": (6.5, -6.4),
+    "upper_edge": (-2.6, -5.6),
     "upper_back": (-2.0, -9.5),
-    "lower_gum": (-7.0, -7.8),
+    "lower_gum": (-8.5, -7.8),
     "lower_edge": (-1.4, -7.8),
     "lower_back": (-1.6, -10.5),
 }
@@ -110,7 +110,7 @@ def _roll(lip_line: Points, up: float, forward: float) -> Points:
 def _arch(lip_line: Points, pocket: Points, up: float, forward: float) -> Points:
     """A row along the dental arch; tooth height tapers off beyond the canine, where the cheek hides the teeth."""
     side = lip_line[:, 0] / MOUTH_HALF_WIDTH
-    height = _ARCH_HEIGHT + up * (1 - 0.8 * smoothstep(side, 0.5, 1.0)) - 0.5 * side
+    height = _ARCH_HEIGHT + up * (1 - 0.8 * smoothstep(side, 0.6, 1.0)) - 0.5 * side
     depth = _ARCH_DEPTH + forward - 9 * side**2 - 7 * side**4
     rows = np.column_stack([_ARCH_WIDTH * lip_line[:, 0], height, depth])
     rows[-1] = pocket

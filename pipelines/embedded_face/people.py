@@ -22,6 +22,7 @@ _IRISES = {
 _IRIS_SHARES_LIGHT = (0.38, 0.18, 0.12, 0.08, 0.16, 0.08)
 _IRIS_SHARES_DARK = (0.45, 0.5, 0.05, 0.0, 0.0, 0.0)
 _DARKEST_HAIR, _BLOND_HAIR = np.array([0.012, 0.009, 0.008]), np.array([0.32, 0.20, 0.10])
+_TEETH = np.array([0.76, 0.72, 0.63])
 
 Colour = NDArray[np.float64]  # (3,), linear RGB
 
@@ -47,6 +48,7 @@ class Person:
     eye_shadows: float
     forehead_melanin: float
     shine: float
+    teeth: Colour  # of the upper ones
 
 
 def draw_person(darkness: float, generator: np.random.Generator) -> Person:
@@ -72,6 +74,7 @@ def draw_person(darkness: float, generator: np.random.Generator) -> Person:
         eye_shadows=float(abs(generator.normal())),
         forehead_melanin=float(generator.normal()),
         shine=float(generator.lognormal(0, 0.28)),
+        teeth=_TEETH * generator.uniform(0.7, 1.1) * [1, 1, generator.uniform(0.8, 1.05)],
     )
 
 

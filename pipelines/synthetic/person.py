@@ -20,7 +20,10 @@ _FREE_EXPRESSION = 0.7  # standard deviation of the coefficients where no action
 _EXPRESSIONS: tuple[dict[str, float], ...] = (
     {},
     {"mouthSmile": 1.0, "cheekSquint": 0.5, "eyeSquint": 0.4},
-    {"mouthSmile": 0.9, "jawOpen": 0.25, "mouthUpperUp": 0.5, "cheekSquint": 0.5},
+    {"mouthSmile": 1.0, "mouthUpperUp": 0.4, "mouthLowerDown": 0.4, "cheekSquint": 0.4},
+    {"mouthSmile": 1.15, "jawOpen": 0.12, "mouthUpperUp": 0.7, "mouthLowerDown": 0.6, "cheekSquint": 0.5},
+    {"mouthSmile": 1.1, "mouthStretch": 0.3, "mouthUpperUp": 0.7, "mouthLowerDown": 0.6, "eyeSquint": 0.3},
+    {"mouthSmile": 1.0, "jawOpen": 0.4, "mouthUpperUp": 0.6, "mouthLowerDown": 0.5, "cheekSquint": 0.5},
     {"jawOpen": 0.7},
     {"mouthFrown": 0.8, "browDown": 0.7},
     {"browInnerUp": 0.8, "browOuterUp": 0.8, "eyeWide": 0.7},
