@@ -93,6 +93,7 @@ class SegmentParams(Section):
 class FitSkinParams(Section):
     """Gaussian mixtures of skin and other colours (Eq. 9)."""
 
+    mixtures: Literal["fitted", "deng2019", "jones_rehg"]
     components: Count
     pixels: Count
     skin_prior: Annotated[float, Field(gt=0, lt=1)]

@@ -1,4 +1,7 @@
-"""The two colour mixtures behind the skin probability: fitted on crops whose segments are known, stored as JSON."""
+"""The two colour mixtures behind the skin probability: fitted on crops whose segments are known, stored as JSON.
+
+Published ones can take their place, for comparison (`fit_skin.mixtures`).
+"""
 
 import json
 from pathlib import Path
@@ -7,18 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.mixture import GaussianMixture as Estimator
 from threadpoolctl import threadpool_limits
 
 from models.mixture import GaussianMixture, ycbcr_from_rgb
 from models.segments import SEGMENT_INDEX
 from pipelines.dataset import crops
+from pipelines.labelling.published_mixtures import published_mixtures
 from pipelines.labelling.truth import evenly_spread, true_segments
 from pipelines.params import FitSkinParams
 from pipelines.shards import ShardReader, decode
 from pipelines.truth_rows import rows_with_truth
 
+CLASSES = ("skin", "other")
 SKIN_SEGMENTS = ("skin", "nose")
 SAMPLED_CROPS = 400
 TONE_GROUPS = 3  # thirds of the skin tones; each gives as many pixels, so that rare tones are not outvoted
@@ -34,7 +39,28 @@ class SkinMixtures(NamedTuple):
 
 
 def fit_skin(aligned: Path, segments: Path, truth: Path, output: Path, *, params: FitSkinParams) -> None:
-    """Fit both mixtures on the training crops; where no truth is known, the predicted segments stand in for it."""
+    """Write both mixtures: published ones, or fitted on the training crops."""
+    if params.mixtures != "fitted":
+        named = zip(CLASSES, published_mixtures(params.mixtures), strict=True)
+        _save(output, {name: _numbers(*mixture) for name, mixture in named}, params, origin=params.mixtures)
+        return
+    source, colours = _colours_of_crops(aligned, segments, truth, params)
+    _save(output, {name: _fit(colours[name], params) for name in CLASSES}, params, origin=source)
+
+
+def _save(output: Path, mixtures: dict[str, Any], params: FitSkinParams, *, origin: str) -> None:
+    document = {"colours": "YCbCr, BT.601 studio range", "from": origin, "prior": params.skin_prior, **mixtures}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _colours_of_crops(
+    aligned: Path, segments: Path, truth: Path, params: FitSkinParams
+) -> tuple[str, dict[str, NDArray[np.uint8]]]:
+    """Colours of skin and of the rest by the true segments; where none is known, the predicted ones stand in.
+
+    Returns which segments these were, and the colours (N, 3) of each class.
+    """
     rows = rows_with_truth(aligned, truth, "train")
     source = "predicted segments" if rows.empty else "truth"
     if rows.empty:
@@ -54,13 +80,8 @@ def fit_skin(aligned: Path, segments: Path, truth: Path, output: Path, *, params
         for name, mask in _masks(segments_of(row, len(picture))).items():
             pixels[name].append(_sample(picture[mask], 2 * params.pixels // len(chosen) + 1, generator))
     others = [_gathered(pixels[name], params.pixels // 2, generator) for name in ("features", "background")]
-    mixtures = {
-        "skin": _fit(_gathered(pixels["skin"], params.pixels, generator), params),
-        "other": _fit(np.concatenate(others), params),
-    }
-    document = {"colours": "YCbCr, BT.601 studio range", "fitted_on": source, "prior": params.skin_prior, **mixtures}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(json.dumps(document, indent=1) + "\n")
+    skin = _gathered(pixels["skin"], params.pixels, generator)
+    return source, {"skin": skin, "other": np.concatenate(others)}
 
 
 def load_skin_mixtures(path: Path) -> SkinMixtures:
@@ -70,7 +91,7 @@ def load_skin_mixtures(path: Path) -> SkinMixtures:
     document = json.loads(path.read_text())
     skin, other = (
         GaussianMixture(**{name: torch.tensor(values, dtype=torch.float64) for name, values in document[part].items()})
-        for part in ("skin", "other")
+        for part in CLASSES
     )
     return SkinMixtures(skin, other, document["prior"])
 
@@ -103,5 +124,9 @@ def _fit(colours: NDArray[np.uint8], params: FitSkinParams) -> dict[str, Any]:
     estimator = Estimator(params.components, random_state=params.seed, reg_covar=VARIANCE_FLOOR)
     with threadpool_limits(1):  # threads would add up in another order each time
         estimator.fit(points)
-    numbers = {"weights": estimator.weights_, "means": estimator.means_, "covariances": estimator.covariances_}
-    return {name: np.round(values, 6).tolist() for name, values in numbers.items()}
+    return _numbers(estimator.weights_, estimator.means_, estimator.covariances_)
+
+
+def _numbers(weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> dict[str, Any]:
+    named = {"weights": weights, "means": means, "covariances": covariances}
+    return {name: np.asarray(values, np.float64).round(6).tolist() for name, values in named.items()}

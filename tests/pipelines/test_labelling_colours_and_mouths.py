@@ -19,7 +19,7 @@ from pipelines.params import FitSkinParams, MouthParams
 from pipelines.shards import ShardReader, ShardWriter, decode, encode_png, read_rows, write_manifest, write_rows
 from tests.label_folders import CROP, toy_landmarks, write_crops
 
-FIT = FitSkinParams(components=2, pixels=3000, skin_prior=0.5, seed=1)
+FIT = FitSkinParams(mixtures="fitted", components=2, pixels=3000, skin_prior=0.5, seed=1)
 NOTHING = np.zeros((CROP, CROP), np.uint8)
 
 
@@ -89,7 +89,7 @@ def test_fit_repeats_to_the_byte_and_falls_back_on_predicted_segments(tmp_path: 
     assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
     write_rows(tmp_path / "truth", pd.DataFrame())
     fit_skin(*folders, tmp_path / "c.json", params=FIT)
-    assert json.loads((tmp_path / "c.json").read_text())["fitted_on"] == "predicted segments"
+    assert json.loads((tmp_path / "c.json").read_text())["from"] == "predicted segments"
 
 
 def test_too_few_pixels_are_an_error(tmp_path: Path) -> None:
