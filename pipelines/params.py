@@ -84,6 +84,12 @@ class NetworkTrainingParams(Section):
     seed: int
 
 
+class SegmenterTrainingParams(NetworkTrainingParams):
+    """The segmentation network, by its name in segmentation-models-pytorch, and its training."""
+
+    architecture: Literal["unet", "unetplusplus"]
+
+
 class SegmentParams(Section):
     """Inference of the segmentation network."""
 
@@ -260,7 +266,7 @@ class Params(Section):
     face_model: FaceModelParams
     photographs: PhotographsParams
     align: AlignParams
-    train_segmenter: NetworkTrainingParams
+    train_segmenter: SegmenterTrainingParams
     segment: SegmentParams
     fit_skin: FitSkinParams
     train_landmarks: NetworkTrainingParams

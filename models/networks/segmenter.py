@@ -1,4 +1,4 @@
-"""The face segmentation network: a U-Net over crops, and its class-weighted cross-entropy (Sec. 4.2)."""
+"""The face segmentation network: a U-Net or U-Net++ over crops, and its class-weighted cross-entropy (Sec. 4.2)."""
 
 import segmentation_models_pytorch as smp
 import torch
@@ -10,19 +10,19 @@ from models.segments import SEGMENTS
 
 
 class Segmenter(nn.Module):
-    """U-Net of segmentation-models-pytorch: crops (B, 3, H, W), sRGB in 0..1 → class logits at `input_size`.
+    """A network of segmentation-models-pytorch: crops (B, 3, H, W), sRGB in 0..1 → class logits at `input_size`.
 
-    The prior says how often each class lies where in aligned crops; what the U-Net learns is added to its logarithm.
+    The prior says how often each class lies where in aligned crops; what the network learns is added to its logarithm.
     """
 
     prior: Tensor  # (10, S, S), logarithms
 
-    def __init__(self, encoder: str, input_size: int) -> None:
+    def __init__(self, architecture: str, encoder: str, input_size: int) -> None:
         super().__init__()
         if input_size % 32:
             raise ValueError(f"expected an input size that is a multiple of 32 (five halvings), got {input_size}")
         self.input_size = input_size
-        self.network = smp.Unet(encoder, encoder_weights=None, classes=len(SEGMENTS))
+        self.network = smp.create_model(architecture, encoder, encoder_weights=None, classes=len(SEGMENTS))
         self.register_buffer("prior", torch.zeros(len(SEGMENTS), input_size, input_size))
 
     def set_prior(self, pixel_counts: Float[Tensor, "10 S S"]) -> None:

@@ -17,7 +17,7 @@ from pipelines.labelling import network_training
 from pipelines.labelling.network_training import crop_batches, train_network
 from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
 from pipelines.labelling.truth import SegmentedCrops, evenly_spread, training_rows
-from pipelines.params import NetworkTrainingParams, SegmentParams
+from pipelines.params import SegmenterTrainingParams, SegmentParams
 from pipelines.shards import ShardReader, encode_png, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
@@ -25,7 +25,7 @@ COUNTED_CROPS = 256  # enough to know how often each class occurs
 ROTATION_DEGREES, LOG_SCALE, SHIFT = 12.0, 0.15, 0.08  # augmentation; real crops lie less exactly than synthetic ones
 
 
-def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: NetworkTrainingParams) -> None:
+def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: SegmenterTrainingParams) -> None:
     """Train the segmentation network on the synthetic training crops."""
     rows = training_rows(aligned, truth, "train_segmenter")
     dataset = SegmentedCrops(aligned, truth, rows, params.input_size)
@@ -37,11 +37,11 @@ def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: Network
         return weighted_cross_entropy(network(image), segments, weights)
 
     torch.manual_seed(params.seed)
-    network = Segmenter(params.encoder, params.input_size)
+    network = Segmenter(params.architecture, params.encoder, params.input_size)
     network.set_prior(counts)
     history = train_network(network, dataset, loss_of=loss_of, params=params, stage="train_segmenter")
     description = {
-        "architecture": "unet",
+        "architecture": params.architecture,
         "encoder": params.encoder,
         "input_size": params.input_size,
         "classes": list(SEGMENTS),
@@ -55,7 +55,7 @@ def load_segmenter(folder: Path) -> Segmenter:
     description = read_description(folder)
     if description["classes"] != list(SEGMENTS):
         raise ValueError(f"{folder}: made for other classes ({description['classes']}); run train_segmenter again")
-    network = Segmenter(description["encoder"], description["input_size"])
+    network = Segmenter(description["architecture"], description["encoder"], description["input_size"])
     load_weights(folder, network)
     return network.eval().to(best_device()).to(memory_format=torch.channels_last)
 

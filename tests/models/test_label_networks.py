@@ -1,9 +1,12 @@
 """The labelling networks' shapes and losses, by hand."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
+from torch import nn
 
 from models.networks.landmark_network import LandmarkNetwork, heatmap_loss, soft_argmax
 from models.networks.segmenter import Segmenter, class_weights, weighted_cross_entropy
@@ -24,16 +27,17 @@ def test_class_weights_fall_with_the_root_of_frequency_and_average_to_one() -> N
     assert (weights * counts).sum() / counts.sum() == pytest.approx(1.0)
 
 
-def test_segments_have_the_crop_size_and_the_class_numbers() -> None:
-    network = Segmenter("resnet18", 32).eval()
+@pytest.mark.parametrize("architecture", ["unet", "unetplusplus"])
+def test_segments_have_the_crop_size_and_the_class_numbers(architecture: str) -> None:
+    network = Segmenter(architecture, "resnet18", 32).eval()
     with torch.inference_mode():
         segments = network.segments(torch.rand(1, 3, 56, 56))
     assert segments.shape == (1, 56, 56)
     assert 0 <= segments.min() <= segments.max() <= 9
 
 
-@pytest.mark.parametrize("network", [Segmenter, LandmarkNetwork])
-def test_sizes_that_do_not_halve_five_times_are_refused(network: type) -> None:
+@pytest.mark.parametrize("network", [partial(Segmenter, "unet"), LandmarkNetwork])
+def test_sizes_that_do_not_halve_five_times_are_refused(network: Callable[[str, int], nn.Module]) -> None:
     with pytest.raises(ValueError, match="multiple of 32"):
         network("resnet18", 100)
 
@@ -102,7 +106,7 @@ def test_landmark_prior_is_a_gaussian_as_wide_as_the_landmarks_scatter() -> None
 
 
 def test_segment_prior_is_the_frequency_of_each_class_at_each_pixel() -> None:
-    network = Segmenter("resnet18", 32)
+    network = Segmenter("unet", "resnet18", 32)
     counts = torch.zeros(10, 32, 32)
     counts[1], counts[7] = 60, 30
     network.set_prior(counts)
@@ -111,7 +115,7 @@ def test_segment_prior_is_the_frequency_of_each_class_at_each_pixel() -> None:
 
 
 def test_priors_are_part_of_the_network_and_reach_its_answer() -> None:
-    network = Segmenter("resnet18", 32).eval()
+    network = Segmenter("unet", "resnet18", 32).eval()
     image = torch.rand(1, 3, 32, 32)
     counts = torch.zeros(10, 32, 32)
     counts[3] = 1e9

@@ -12,13 +12,19 @@ from models.segments import SEGMENT_INDEX
 from pipelines.labelling import fan
 from pipelines.labelling.landmark_labels import label_landmarks, train_landmarks
 from pipelines.labelling.segmentation import label_segments, train_segmenter
-from pipelines.params import LandmarksParams, NetworkTrainingParams, SegmentParams
+from pipelines.params import LandmarksParams, SegmenterTrainingParams, SegmentParams
 from pipelines.shards import ShardReader, decode, read_rows
 from pipelines.weights import HISTORY, WEIGHTS
 from tests.label_folders import CROP, toy_landmarks, write_crops
 
-TRAINING = NetworkTrainingParams(
-    encoder="resnet18", input_size=64, iterations=2, batch_size=2, learning_rate=1.0e-3, seed=1
+TRAINING = SegmenterTrainingParams(
+    architecture="unet",
+    encoder="resnet18",
+    input_size=64,
+    iterations=2,
+    batch_size=2,
+    learning_rate=1.0e-3,
+    seed=1,
 )
 OWN = LandmarksParams(network="own", batch_size=4)
 
