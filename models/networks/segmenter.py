@@ -13,9 +13,12 @@ class Segmenter(nn.Module):
     """A network of segmentation-models-pytorch: crops (B, 3, H, W), sRGB in 0..1 → class logits at `input_size`.
 
     The prior says how often each class lies where in aligned crops; what the network learns is added to its logarithm.
+    A weighted cross-entropy teaches p(class) times the class's weight, which labels rare classes far too widely; so the
+    decision divides by the weights again (the logit adjustment of Menon et al., ICLR 2021).
     """
 
     prior: Tensor  # (10, S, S), logarithms
+    class_weights: Tensor  # (10,), of the cross-entropy
 
     def __init__(self, architecture: str, encoder: str, input_size: int) -> None:
         super().__init__()
@@ -24,6 +27,7 @@ class Segmenter(nn.Module):
         self.input_size = input_size
         self.network = smp.create_model(architecture, encoder, encoder_weights=None, classes=len(SEGMENTS))
         self.register_buffer("prior", torch.zeros(len(SEGMENTS), input_size, input_size))
+        self.register_buffer("class_weights", torch.ones(len(SEGMENTS)))
 
     def set_prior(self, pixel_counts: Float[Tensor, "10 S S"]) -> None:
         """Take the prior from how many crops show each class at each pixel; a class never seen counts as one crop's."""
@@ -38,9 +42,13 @@ class Segmenter(nn.Module):
         return logits
 
     def segments(self, image: Float[Tensor, "B 3 H W"]) -> Int[Tensor, "B H W"]:
-        """Class number of each pixel of the crops, from logits brought to the size of the crops."""
+        """Class number of each pixel of the crops, from logits brought to the size of the crops.
+
+        A class that training never saw has no weight, and is never labelled.
+        """
         logits = interpolate(self(image), image.shape[-2:], mode="bilinear")
-        return logits.argmax(dim=1)
+        unbiased = logits - self.class_weights.log()[:, None, None]
+        return unbiased.masked_fill((self.class_weights == 0)[:, None, None], -torch.inf).argmax(dim=1)
 
 
 def class_weights(pixel_counts: Float[Tensor, "N"]) -> Float[Tensor, "N"]:

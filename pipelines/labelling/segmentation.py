@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from models import augmentation
 from models.augmentation import Movements, move_pictures, random_movements
-from models.networks import segmenter
+from models.networks import segmenter as segmenter_module
 from models.networks.segmenter import Segmenter, class_weights, weighted_cross_entropy
 from models.segments import SEGMENT_INDEX, SEGMENTS
 from pipelines.dataset import resized
@@ -30,16 +30,16 @@ def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: Segment
     rows = training_rows(aligned, truth, "train_segmenter")
     dataset = SegmentedCrops(aligned, truth, rows, params.input_size)
     counts = _pixel_counts(dataset, torch.Generator().manual_seed(params.seed))
-    weights = class_weights(counts.sum(dim=(1, 2))).to(best_device())
+    torch.manual_seed(params.seed)
+    segmenter = Segmenter(params.architecture, params.encoder, params.input_size)
+    segmenter.set_prior(counts)
+    segmenter.class_weights.copy_(class_weights(counts.sum(dim=(1, 2))))
 
     def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         image, segments = _augmented(*batch, size=params.input_size, generator=generator)
-        return weighted_cross_entropy(network(image), segments, weights)
+        return weighted_cross_entropy(network(image), segments, segmenter.class_weights)
 
-    torch.manual_seed(params.seed)
-    network = Segmenter(params.architecture, params.encoder, params.input_size)
-    network.set_prior(counts)
-    history = train_network(network, dataset, loss_of=loss_of, params=params, stage="train_segmenter")
+    history = train_network(segmenter, dataset, loss_of=loss_of, params=params, stage="train_segmenter")
     description = {
         "architecture": params.architecture,
         "encoder": params.encoder,
@@ -47,7 +47,7 @@ def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: Segment
         "classes": list(SEGMENTS),
         "crops": len(rows),
     }
-    save_weights(output, network, description, history)
+    save_weights(output, segmenter, description, history)
 
 
 def load_segmenter(folder: Path) -> Segmenter:
@@ -65,7 +65,7 @@ def label_segments(aligned: Path, weights: Path, output: Path, *, params: Segmen
     fingerprint = {
         "stage": "segment",
         "weights": sha256_of(weights / WEIGHTS),
-        "code": source_digest(__file__, segmenter.__file__, network_training.__file__),
+        "code": source_digest(__file__, segmenter_module.__file__, network_training.__file__),
     }
 
     def prepare() -> LabelShard:

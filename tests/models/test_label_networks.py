@@ -36,6 +36,24 @@ def test_segments_have_the_crop_size_and_the_class_numbers(architecture: str) ->
     assert 0 <= segments.min() <= segments.max() <= 9
 
 
+def test_the_decision_takes_back_the_weights_of_training() -> None:
+    """Where the weighted posterior says two to one for a class of triple weight, the other one is likelier."""
+    network = Segmenter("unet", "resnet18", 32).eval()
+    logits = torch.full((1, 10, 32, 32), -20.0)
+    logits[:, 0], logits[:, 1] = 0.0, math.log(2.0)
+    network.forward = lambda image: logits  # type: ignore[method-assign]
+    assert (network.segments(torch.rand(1, 3, 32, 32)) == 1).all()
+    network.class_weights[1] = 3.0
+    assert (network.segments(torch.rand(1, 3, 32, 32)) == 0).all()
+
+
+def test_a_class_that_training_never_saw_is_never_labelled() -> None:
+    network = Segmenter("unet", "resnet18", 32).eval()
+    network.forward = lambda image: torch.zeros(1, 10, 32, 32).index_fill(1, torch.tensor([9]), 50.0)  # type: ignore[method-assign]
+    network.class_weights[9] = 0.0
+    assert (network.segments(torch.rand(1, 3, 32, 32)) != 9).all()
+
+
 @pytest.mark.parametrize("network", [partial(Segmenter, "unet"), LandmarkNetwork])
 def test_sizes_that_do_not_halve_five_times_are_refused(network: Callable[[str, int], nn.Module]) -> None:
     with pytest.raises(ValueError, match="multiple of 32"):
