@@ -76,7 +76,7 @@ def _drawn_face(
     segments[:14][radius[:14] < 24] = SEGMENT_INDEX["hair"]
     segments[polygon2mask(segments.shape, toy_landmarks()[60:68, ::-1] - 0.5)] = SEGMENT_INDEX["inner_mouth"]
     colours = np.zeros((10, 3))
-    colours[[0, 1, 6, 7]] = (60, 90, 200), skin, (90, 20, 20), (40, 30, 25)
+    colours[[0, 1, 6, 7]] = (60, 90, 200), skin, (90, 20, 20), (20, 26, 40)
     picture = colours[segments] + generator.normal(0, 6, (CROP, CROP, 3))
     return picture.clip(0, 255).astype(np.uint8), segments
 

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.mixture import GaussianMixture as Estimator
 from threadpoolctl import threadpool_limits
 
+from models.augmentation import change_colours
+from models.landmarks import FIVE_POINT_TEMPLATE
 from models.mixture import GaussianMixture, ycbcr_from_rgb
 from models.segments import SEGMENT_INDEX
 from pipelines.dataset import crops
@@ -24,7 +26,7 @@ from pipelines.shards import ShardReader, decode
 from pipelines.truth_rows import rows_with_truth
 
 CLASSES = ("skin", "other")
-SKIN_SEGMENTS = ("skin", "nose")
+SKIN_SEGMENTS = ("skin", "nose", "lips")  # a pale face in rosy light has the colours of lips
 SAMPLED_CROPS = 400
 TONE_GROUPS = 3  # thirds of the skin tones; each gives as many pixels, so that rare tones are not outvoted
 VARIANCE_FLOOR = 1.0  # squared 8-bit levels: no component narrower than rounding
@@ -72,11 +74,11 @@ def _colours_of_crops(
             return true_segments(truth_reader, row, size=size, crop_size=size)
         return decode(segment_reader.read(row["key"], "png"))
 
-    generator = np.random.default_rng(params.seed)
+    generator, cameras = np.random.default_rng(params.seed), torch.Generator().manual_seed(params.seed)
     pixels: dict[str, list[NDArray[np.uint8]]] = {"skin": [], "features": [], "background": []}
     reader, chosen = ShardReader(aligned), _balanced_over_tones(rows)
     for _, row in chosen.iterrows():
-        picture = decode(reader.read(row["key"], "jpg"))
+        picture = _recoloured(decode(reader.read(row["key"], "jpg")), cameras)
         for name, mask in _masks(segments_of(row, len(picture))).items():
             pixels[name].append(_sample(picture[mask], 2 * params.pixels // len(chosen) + 1, generator))
     others = [_gathered(pixels[name], params.pixels // 2, generator) for name in ("features", "background")]
@@ -103,10 +105,19 @@ def _balanced_over_tones(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([group.iloc[evenly_spread(len(group), SAMPLED_CROPS // TONE_GROUPS)] for group in groups])
 
 
+def _recoloured(picture: NDArray[np.uint8], cameras: torch.Generator) -> NDArray[np.uint8]:
+    """The crop (H, W, 3) as another camera would show it: synthetic ones all have the same, photographs never do."""
+    image = torch.tensor(picture).permute(2, 0, 1)[None].float() / 255
+    changed = (255 * change_colours(image, cameras)[0]).round().byte()
+    return changed.permute(1, 2, 0).numpy()
+
+
 def _masks(segments: NDArray[np.uint8]) -> dict[str, NDArray[np.bool_]]:
+    """Where (H, W) each kind is taken; the background only above the eyes, because ears, necks and hands are skin."""
     skin = np.isin(segments, [SEGMENT_INDEX[name] for name in SKIN_SEGMENTS])
     background = segments == SEGMENT_INDEX["background"]
-    return {"skin": skin, "background": background, "features": ~(skin | background)}
+    above_eyes = np.arange(len(segments))[:, None] < FIVE_POINT_TEMPLATE[0][1] * len(segments)
+    return {"skin": skin, "background": background & above_eyes, "features": ~(skin | background)}
 
 
 def _sample(colours: NDArray[np.uint8], count: int, generator: np.random.Generator) -> NDArray[np.uint8]:
