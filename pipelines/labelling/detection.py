@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from facenet_pytorch import MTCNN
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 # MTCNN's last network looks at 48 px of face: beyond this size of the photograph's shorter side it sees nothing new.
 DETECTION_SIDE_PX = 640
@@ -52,10 +54,16 @@ class FaceDetector:
         height, width = photographs[0].shape[:2]
         self._network.min_face_size = max(SMALLEST_FACE_PX, self.minimum_face_fraction * min(height, width))
         try:
-            boxes, confidences, points = self._network.detect(np.stack(photographs), landmarks=True)
+            boxes, confidences, points = self._network.detect(_channels_apart(photographs), landmarks=True)
         except (IndexError, RuntimeError):  # facenet-pytorch drops candidates outside the picture and then miscounts
             return [found for one in photographs for found in self._detect_equal([one])] if photographs[1:] else [[]]
         return [_faces(*one) for one in zip(boxes, confidences, points, strict=True)]
+
+
+def _channels_apart(photographs: list[NDArray[np.uint8]]) -> Tensor:
+    """The photographs (B, H, W, 3) in a memory order in which MTCNN's pyramid takes a quarter of the time."""
+    together = torch.from_numpy(np.stack(photographs))
+    return together.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
 
 
 def _faces(boxes: object, confidences: object, points: object) -> list[Face]:
