@@ -14,10 +14,10 @@ import copy
 import cProfile
 import math
 import pstats
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from sklearn.mixture import GaussianMixture as Estimator
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.renderer import measure
 from models.landmarks import LANDMARK_COUNT, five_points
 from models.mixture import GaussianMixture, ycbcr_from_rgb
 from pipelines.device import best_device
@@ -74,7 +75,7 @@ def main() -> None:
     print(f"{torch.get_num_threads()} threads, {best_device()}, {resolved_precision('auto')} where precision is auto")
     lines = [
         *skin_lines(options.data, options.sample, options.rounds),
-        *detection_lines(options.data, params, options.sample, options.rounds),
+        *detection_lines(options.data, params, options.photographs, options.sample, options.rounds),
         *segmentation_lines(options.data, params, options.sample, options.rounds),
         *landmark_lines(options.data, params, options.sample, options.rounds),
     ]
@@ -143,10 +144,10 @@ def _estimator(mixture: GaussianMixture) -> Estimator:
     return estimator
 
 
-def detection_lines(data: Path, params: Params, sample: int, rounds: int) -> list[Line]:
-    """Our batches against MTCNN's defaults, and the faces both find."""
+def detection_lines(data: Path, params: Params, count: int, sample: int, rounds: int) -> list[Line]:
+    """Our batches against MTCNN's defaults on a sample, and the faces that both find in `count` photographs."""
     reader, truth = ShardReader(data / "photographs"), read_rows(data / "truth").set_index("key")
-    keys = [reader.keys[i] for i in evenly_spread(len(reader), sample) if reader.keys[i] in truth.index]
+    keys = [reader.keys[i] for i in evenly_spread(len(reader), count) if reader.keys[i] in truth.index]
     pictures = [_picture(reader, key) for key in keys]
     landmarks = torch.tensor(np.stack(truth.loc[keys, "landmarks"].tolist())).view(-1, LANDMARK_COUNT, 2)
     points = five_points(landmarks).numpy()
@@ -157,11 +158,12 @@ def detection_lines(data: Path, params: Params, sample: int, rounds: int) -> lis
         device=best_device(),
     )
 
-    def plain() -> list[list[Face]]:
-        return [_faces(*mtcnn.detect(picture, landmarks=True)) for picture in pictures]
+    def plain(some: list[NDArray[np.uint8]]) -> list[list[Face]]:
+        return [_faces(*mtcnn.detect(picture, landmarks=True)) for picture in some]
 
-    found = [recall(faces, points, params) for faces in (plain(), detector.detect(pictures))]
-    medians = measure({"plain": plain, "ours": lambda: detector.detect(pictures)}, rounds)
+    found = [recall(faces, points, params) for faces in (plain(pictures), detector.detect(pictures))]
+    timed = pictures[:sample]
+    medians = measure({"plain": lambda: plain(timed), "ours": lambda: detector.detect(timed)}, rounds)
     return [
         at_least("detection: MTCNN's defaults / ours", 2.5, medians["plain"] / medians["ours"]),
         at_least(f"detection: faces found, MTCNN's defaults {found[0]:.3f}", round(found[0], 3), round(found[1], 3)),
@@ -238,20 +240,19 @@ def _in_batches(label: Callable[[Tensor], Any], images: Tensor, size: int, preci
     return [in_precision(precision, label, batch) for batch in images.split(size)]
 
 
-def _print_floor(name: str, network: nn.Module, images: Tensor, seconds: float) -> None:
+def _print_floor(name: str, network: nn.Module, images: Tensor, milliseconds: float) -> None:
     """The operations that a crop costs, and how many a second that makes."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(images[:1])
     operations = counter.get_total_flops() / 1e9
-    print(f"  {name}: {operations:.2f} GFLOP a crop, {operations * len(images) / seconds:.0f} GFLOP/s")
+    print(f"  {name}: {operations:.2f} GFLOP a crop, {1000 * operations * len(images) / milliseconds:.0f} GFLOP/s")
 
 
 def chain_seconds(
     data: Path, params: Params, count: int, rounds: int
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
-    """Median seconds of each stage on `count` photographs, and of its parts in the last round."""
-    seconds: dict[str, list[float]] = {}
-    parts = {}
+    """Seconds of each stage on `count` photographs, and of its parts, in the stage's median round."""
+    measured: dict[str, list[tuple[float, dict[str, float]]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         photographs = Path(folder) / "photographs"
         copy_photographs(data / "photographs", photographs, count, params.photographs.keys_per_shard)
@@ -261,9 +262,9 @@ def chain_seconds(
                 profile = cProfile.Profile()
                 start = time.perf_counter()
                 profile.runcall(work)
-                seconds.setdefault(stage, []).append(time.perf_counter() - start)
-                parts[stage] = _parts(profile)
-    return {stage: statistics.median(values) for stage, values in seconds.items()}, parts
+                measured.setdefault(stage, []).append((time.perf_counter() - start, _parts(profile)))
+    medians = {stage: sorted(results, key=itemgetter(0))[rounds // 2] for stage, results in measured.items()}
+    return {stage: one[0] for stage, one in medians.items()}, {stage: one[1] for stage, one in medians.items()}
 
 
 def chain(photographs: Path, weights: Path, root: Path, params: Params) -> dict[str, Callable[[], None]]:
@@ -304,17 +305,6 @@ def crops(data: Path, count: int) -> list[NDArray[np.uint8]]:
     """Some of the aligned crops."""
     reader = ShardReader(data / "labels/aligned")
     return [decode(reader.read(reader.keys[i], "jpg")) for i in evenly_spread(len(reader), count)]
-
-
-def measure(contenders: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median seconds of each, taken in turn so that a busy moment hits all of them."""
-    samples: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(rounds):
-        for name, work in contenders.items():
-            start = time.perf_counter()
-            work()
-            samples[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in samples.items()}
 
 
 def _images(data: Path, count: int) -> Tensor:
