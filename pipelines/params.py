@@ -15,6 +15,7 @@ Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
 
 Variant = Literal["full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform"]
+Precision = Literal["auto", "fp32", "bf16"]
 LossName = Literal["id", "photo", "lmk", "mouth", "reg", "uniform"]
 LOSS_NAMES: tuple[LossName, ...] = ("id", "photo", "lmk", "mouth", "reg", "uniform")
 
@@ -91,9 +92,10 @@ class SegmenterTrainingParams(NetworkTrainingParams):
 
 
 class SegmentParams(Section):
-    """Inference of the segmentation network."""
+    """Inference of the segmentation network; `auto` is bf16 where the processor has it, when the labels agree."""
 
     batch_size: Count
+    precision: Precision
 
 
 class FitSkinParams(Section):
@@ -111,6 +113,7 @@ class LandmarksParams(Section):
 
     network: Literal["auto", "fan", "own"]
     batch_size: Count
+    precision: Precision  # of the own network; FAN's is fp32
 
 
 class MouthParams(Section):

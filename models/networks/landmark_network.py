@@ -69,7 +69,9 @@ class LandmarkNetwork(nn.Module):
 
     def locate(self, image: Float[Tensor, "B 3 H W"]) -> LandmarkGuess:
         """Landmarks in pixels of the crops given."""
-        points, spread = soft_argmax(self(image).float())
+        logits = self(image).float()
+        with torch.autocast(image.device.type, enabled=False):  # the means need cells finer than bf16 counts them
+            points, spread = soft_argmax(logits)
         confidence = (TARGET_SPREAD**2 / spread).clamp(max=1)
         return LandmarkGuess(points * image.shape[-1] * STRIDE / self.input_size, confidence)
 

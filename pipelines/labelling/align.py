@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from models import camera, landmarks, registration
+from models.networks import pooling
 from pipelines.device import best_device
 from pipelines.labelling import detection, warping
 from pipelines.labelling.detection import Face, FaceDetector
@@ -37,6 +38,7 @@ def align_photographs(photographs: Path, output: Path, *, params: AlignParams, c
         registration.__file__,
         camera.__file__,
         landmarks.__file__,
+        pooling.__file__,
     )
     fingerprint = {
         "stage": "align",

@@ -12,14 +12,16 @@ from models.networks import landmark_network
 from models.networks.landmark_network import STRIDE, LandmarkGuess, LandmarkNetwork, heatmap_loss
 from pipelines.dataset import resized
 from pipelines.device import best_device
-from pipelines.labelling import fan, network_training
+from pipelines.labelling import fan, network_training, precision
 from pipelines.labelling.network_training import crop_batches, train_network
+from pipelines.labelling.precision import CHECKED_CROPS, checked_precision, in_precision, resolved_precision
 from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
 from pipelines.labelling.truth import LandmarkedCrops, training_rows
 from pipelines.params import LandmarksParams, NetworkTrainingParams
 from pipelines.shards import ShardReader, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
+LARGEST_SHIFT_PX = 0.1  # of the landmarks' median, between bf16 and fp32
 ROTATION_DEGREES, LOG_SCALE, SHIFT = (
     15.0,
     0.18,
@@ -61,11 +63,15 @@ def label_landmarks(aligned: Path, weights: Path, output: Path, *, params: Landm
     """Write a row of landmarks for each crop; pixels of the crop."""
     use_fan = params.network == "fan" or (params.network == "auto" and fan.weights_file().is_file())
     name = "fan" if use_fan else "own"
+    wanted = "fp32" if use_fan else resolved_precision(params.precision)
     fingerprint = {
         "stage": "landmarks",
         "network": name,
         "weights": sha256_of(fan.require_weights() if use_fan else weights / WEIGHTS),
-        "code": source_digest(__file__, fan.__file__, landmark_network.__file__, network_training.__file__),
+        "precision": wanted,
+        "code": source_digest(
+            __file__, fan.__file__, landmark_network.__file__, network_training.__file__, precision.__file__
+        ),
     }
 
     def prepare() -> LabelShard:
@@ -73,15 +79,20 @@ def label_landmarks(aligned: Path, weights: Path, output: Path, *, params: Landm
         reader = ShardReader(aligned)
 
         def label_shard(keys: Sequence[str]) -> Iterator[Label]:
+            _, first = next(crop_batches(reader, keys, CHECKED_CROPS))
+            chosen = checked_precision(wanted, network.locate, first, _disagreement)
             for chunk, images in crop_batches(reader, keys, params.batch_size):
-                with torch.inference_mode():
-                    guess = network.locate(images)
-                yield from _labels(chunk, guess, name)
+                yield from _labels(chunk, in_precision(chosen, network.locate, images), name)
 
         return label_shard
 
     rows = map_shards([aligned], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
     write_rows(output, rows)
+
+
+def _disagreement(exact: LandmarkGuess, fast: LandmarkGuess) -> str:
+    shift = float(torch.linalg.vector_norm(exact.points - fast.points, dim=-1).median())
+    return "" if shift <= LARGEST_SHIFT_PX else f"median shift {shift:.2f} px, expected {LARGEST_SHIFT_PX} px at most"
 
 
 def _labels(keys: Sequence[str], guess: LandmarkGuess, network: str) -> Iterator[Label]:

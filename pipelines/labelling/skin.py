@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -41,17 +42,21 @@ class SkinTable:
 
     def __init__(self, mixtures: SkinMixtures) -> None:
         self.mixtures = mixtures
-        self._values = np.zeros(2**24, np.uint8)
-        self._known = np.zeros(2**24, bool)
+        self._values = np.full(2**24, -1, np.int16)  # -1: not met yet
 
     def probability(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """round(255 p) of each pixel (H, W) of an RGB picture (H, W, 3)."""
-        red, green, blue = np.moveaxis(picture.astype(np.int32), -1, 0)
-        codes = (red << 16) | (green << 8) | blue
-        unknown = np.unique(codes[~self._known[codes]])
+        colours = np.zeros((*picture.shape[:2], 4), np.uint8)
+        colours[..., :3] = picture
+        codes = colours.view("<u4")[..., 0]
+        values = self._values[codes]
+        unknown = codes[values < 0]
         if len(unknown):
-            rgb = torch.from_numpy(np.stack([unknown >> 16, (unknown >> 8) & 255, unknown & 255], axis=-1)).double()
-            probability = skin_probability(ycbcr_from_rgb(rgb), *self.mixtures)
-            self._values[unknown] = (255 * probability).round().numpy()
-            self._known[unknown] = True
-        return self._values[codes]
+            self._fill(pd.unique(unknown))
+            values = self._values[codes]
+        return values.astype(np.uint8)
+
+    def _fill(self, codes: NDArray[np.uint32]) -> None:
+        rgb = torch.from_numpy(codes.astype("<u4").view(np.uint8).reshape(-1, 4)[:, :3]).double()
+        probability = skin_probability(ycbcr_from_rgb(rgb), *self.mixtures)
+        self._values[codes] = (255 * probability).round().numpy()

@@ -38,7 +38,9 @@ def warp_picture(picture: NDArray[np.uint8], affine: NDArray[np.float64], size: 
     supersampling = 2 if scale_of(affine) < 1 else 1  # covers the rest of the shrinking, a factor below 2
     from_reduced = supersampling * affine * np.array([reduction, reduction, 1.0])
     image = torch.tensor(picture).permute(2, 0, 1)[None].float()
-    warped = avg_pool2d(_warp(image, from_reduced, supersampling * size, mode="bilinear"), supersampling)
+    warped = _warp(image, from_reduced, supersampling * size, mode="bilinear")
+    if supersampling > 1:  # a mean of single pixels costs as much as the warp
+        warped = avg_pool2d(warped, supersampling)
     return warped[0].round().clamp(0, 255).byte().permute(1, 2, 0).contiguous().numpy()
 
 

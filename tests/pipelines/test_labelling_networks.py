@@ -26,7 +26,7 @@ TRAINING = SegmenterTrainingParams(
     learning_rate=1.0e-3,
     seed=1,
 )
-OWN = LandmarksParams(network="own", batch_size=4)
+OWN = LandmarksParams(network="own", batch_size=4, precision="fp32")
 
 
 def test_segmenter_learns_and_labels_every_crop(tmp_path: Path) -> None:
@@ -37,7 +37,11 @@ def test_segmenter_learns_and_labels_every_crop(tmp_path: Path) -> None:
     assert losses.iloc[-5:].mean() < 0.7 * losses.iloc[:3].mean()
     memo = tmp_path / "memo"
     label_segments(
-        tmp_path / "aligned", tmp_path / "weights", tmp_path / "segments", params=SegmentParams(batch_size=3), memo=memo
+        tmp_path / "aligned",
+        tmp_path / "weights",
+        tmp_path / "segments",
+        params=SegmentParams(batch_size=3, precision="fp32"),
+        memo=memo,
     )
     reader = ShardReader(tmp_path / "segments")
     assert reader.keys == ShardReader(tmp_path / "aligned").keys == read_rows(tmp_path / "segments")["key"].tolist()
@@ -113,7 +117,7 @@ def test_fan_labels_when_its_weights_are_there(tmp_path: Path, monkeypatch: pyte
         tmp_path / "aligned",
         tmp_path / "nothing",
         tmp_path / "landmarks",
-        params=LandmarksParams(network="auto", batch_size=4),
+        params=LandmarksParams(network="auto", batch_size=4, precision="auto"),
         memo=tmp_path / "memo",
     )
     rows = read_rows(tmp_path / "landmarks")
@@ -131,7 +135,7 @@ def test_missing_fan_weights_tell_where_to_get_them(tmp_path: Path, monkeypatch:
             tmp_path / "aligned",
             tmp_path / "nothing",
             tmp_path / "landmarks",
-            params=LandmarksParams(network="fan", batch_size=4),
+            params=LandmarksParams(network="fan", batch_size=4, precision="auto"),
             memo=tmp_path / "memo",
         )
 
