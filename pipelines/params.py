@@ -16,6 +16,7 @@ CountOrNone = Annotated[int, Field(ge=0)]
 
 Variant = Literal["full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform"]
 LossName = Literal["id", "photo", "lmk", "mouth", "reg", "uniform"]
+PhotographsLayout = Literal["auto", "folder", "list", "archive", "celeba", "ffhq", "300w_lp", "celebamask_hq", "lapa"]
 LOSS_NAMES: tuple[LossName, ...] = ("id", "photo", "lmk", "mouth", "reg", "uniform")
 
 
@@ -45,12 +46,14 @@ class FaceModelParams(Section):
 class PhotographsParams(Section):
     """Where the photographs come from, and the synthetic generator's size."""
 
-    source: str  # "synthetic" or a folder
+    source: str  # "synthetic", a folder, a list or an archive
+    layout: PhotographsLayout
     extra: tuple[str, ...]  # "astronaut" or paths of photographs that join every data set
     people: Count
     photographs_per_person: Count
     size: Annotated[int, Field(ge=128, le=2048)]
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
+    test_photographs: CountOrNone
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     maximum_megapixels: Positive
     minimum_side: Annotated[int, Field(ge=16)]

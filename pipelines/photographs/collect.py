@@ -10,7 +10,9 @@ from tqdm import tqdm
 
 from pipelines.params import PhotographsParams
 from pipelines.photographs.decoding import DecodingLimits
-from pipelines.photographs.folder import ReadFile, extra_files, files_in, read_files
+from pipelines.photographs.reading import ReadFile, read_files
+from pipelines.photographs.sources.extra import extra_files
+from pipelines.photographs.sources.layouts import found_files
 from pipelines.photographs.splits import COMPANION, split_identities
 from pipelines.shards import ShardWriter, write_rows
 from pipelines.synthetic.generate import TRUTH_COLUMNS, DataSetSize, generate
@@ -43,7 +45,7 @@ def collect_photographs(
     write_rows(truth, pd.DataFrame(truths, columns=list(TRUTH_COLUMNS)))
     if not any(_is_of_source(row, params.source) and row["status"] == "kept" for row in rows):
         reasons = collections.Counter(row["reason"].partition(":")[0] for row in rows if row["reason"])
-        listed = ", ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items())) or "the folder is empty"
+        listed = ", ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items())) or "the source is empty"
         raise ValueError(f"no photograph left in {params.source}: {listed} (see {photographs}/rows.parquet)")
 
 
@@ -55,7 +57,7 @@ def _own_entries(face_model: Path, params: PhotographsParams, distance_mm: float
     """
     limits = DecodingLimits(params.maximum_megapixels, params.minimum_side, params.longest_side)
     extra = extra_files(params.extra)
-    files = [] if params.source == SYNTHETIC else files_in(Path(params.source))
+    files = [] if params.source == SYNTHETIC else found_files(Path(params.source), params.layout)
     first_with: dict[str, str] = {}
     yield from _synthetic_entries(face_model, params, distance_mm)
     if files:
@@ -89,7 +91,7 @@ def _file_entries(files: Iterable[ReadFile], first_with: dict[str, str], *, spli
                 picture, reason = None, f"duplicate of {first_with[read.fingerprint]}"
             first_with.setdefault(read.fingerprint, file.name)
         row = _row(file.key, file.name, file.identity, width=read.width, height=read.height, reason=reason)
-        yield _Entry({**row, "split": split}, picture, None, None)
+        yield _Entry({**row, "split": split}, picture, read.segments if picture is not None else None, None)
 
 
 def _is_of_source(row: dict[str, Any], source: str) -> bool:
@@ -116,8 +118,9 @@ def _write(
             rows.append(entry.row)
             if entry.picture is not None:
                 pictures.write(entry.row["key"], {"jpg": entry.picture})
-            if entry.segments is not None and entry.truth is not None:
+            if entry.segments is not None:
                 masks.write(entry.row["key"], {"segments.png": entry.segments})
+            if entry.truth is not None:
                 truths.append(entry.truth)
     return rows, truths
 
@@ -129,12 +132,13 @@ def _with_splits(rows: list[dict[str, Any]], params: PhotographsParams) -> pd.Da
     own = table["identity"].where(table["identity"] != "", "photograph " + table["key"])
     for synthetic in (True, False):
         part = to_split & (table["synthetic"] == synthetic)
+        is_companion = synthetic and params.source != SYNTHETIC
         splits = split_identities(
             own[part].tolist(),
             test_fraction=params.test_fraction,
             validation_fraction=params.validation_fraction,
             seed=params.seed,
+            test_photographs=0 if is_companion else params.test_photographs,
         )
-        prefix = COMPANION if synthetic and params.source != SYNTHETIC else ""
-        table.loc[part, "split"] = prefix + own[part].map(splits)
+        table.loc[part, "split"] = (COMPANION if is_companion else "") + own[part].map(splits)
     return table

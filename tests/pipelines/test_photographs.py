@@ -29,8 +29,8 @@ def _picture(seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
 
 def _params(source: Path | str, **changes: Any) -> PhotographsParams:
     values: dict[str, Any] = {
-        "source": str(source), "extra": (), "people": 4 if source == "synthetic" else 1,
-        "photographs_per_person": 2, "size": 128,
+        "source": str(source), "layout": "auto", "extra": (), "people": 4 if source == "synthetic" else 1,
+        "photographs_per_person": 2, "size": 128, "test_photographs": 0,
         "test_fraction": 0.25, "validation_fraction": 0.25, "maximum_megapixels": 1.0, "minimum_side": 64,
         "longest_side": 300, "glasses_fraction": 0.2, "hat_fraction": 0.2, "occluder_fraction": 0.2,
         "specular_lights": 1, "keys_per_shard": 3, "workers": 1, "seed": 1,
@@ -77,7 +77,7 @@ def test_text_named_as_a_picture(tmp_path: Path, source: Path) -> None:
 
 def test_empty_file(tmp_path: Path, source: Path) -> None:
     (source / "empty.png").write_bytes(b"")
-    assert _reason(tmp_path, source, "empty.png") == "not a picture"
+    assert _reason(tmp_path, source, "empty.png") == "empty file"
 
 
 def test_truncated_picture(tmp_path: Path, source: Path) -> None:
@@ -197,7 +197,7 @@ def test_no_photograph_left_is_an_error_with_the_reasons(tmp_path: Path, source:
 
 
 def test_a_missing_folder_and_a_missing_extra_are_errors(tmp_path: Path, source: Path) -> None:
-    with pytest.raises(ValueError, match="'synthetic' or a folder"):
+    with pytest.raises(ValueError, match="'synthetic', a folder"):
         _collect(tmp_path, _params(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match=r"photographs\.extra: .*nobody\.jpg"):
         _collect(tmp_path, _params(source, extra=("nobody.jpg",)))

@@ -1,0 +1,39 @@
+"""From found files to JPEGs, in several processes."""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from pipelines.photographs.annotations import encoded_segments
+from pipelines.photographs.decoding import DecodingLimits, decode_photograph, fingerprint
+from pipelines.photographs.found import FoundFile
+from pipelines.shards import encode_jpeg
+from pipelines.workers import ordered_map
+
+
+class ReadFile(NamedTuple):
+    """A file after reading: a JPEG, or None and the reason; width and height are those of the JPEG, else the file's."""
+
+    file: FoundFile
+    picture: bytes | None
+    fingerprint: str
+    width: int
+    height: int
+    reason: str
+    segments: bytes | None = None  # PNG of the annotated segments, as large as the JPEG
+
+
+def read_files(files: Sequence[FoundFile], limits: DecodingLimits, *, workers: int) -> Iterator[ReadFile]:
+    """All files in order, decoded and encoded again as JPEG."""
+    yield from ordered_map(partial(_read, limits), files, workers=workers)
+
+
+def _read(limits: DecodingLimits, file: FoundFile) -> ReadFile:
+    decoded = decode_photograph(file, limits)
+    if decoded.picture is None:
+        return ReadFile(file, None, "", decoded.width, decoded.height, decoded.reason)
+    height, width = decoded.picture.shape[:2]
+    segments, reason = encoded_segments(file.annotation, width=width, height=height)
+    if reason:
+        return ReadFile(file, None, "", width, height, reason)
+    return ReadFile(file, encode_jpeg(decoded.picture), fingerprint(decoded.picture), width, height, "", segments)
