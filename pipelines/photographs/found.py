@@ -25,6 +25,10 @@ class Member(Protocol):
 class Annotation(Protocol):
     """What people drew over a photograph."""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files it is read from."""
+
     def segments(self) -> NDArray[np.uint8]:
         """The number in `SEGMENTS` of each pixel (H, W), at the annotation's own size; raises when it is damaged."""
 

@@ -25,10 +25,11 @@ class ReadFile(NamedTuple):
 
 def read_files(files: Sequence[FoundFile], limits: DecodingLimits, *, workers: int) -> Iterator[ReadFile]:
     """All files in order, decoded and encoded again as JPEG."""
-    yield from ordered_map(partial(_read, limits), files, workers=workers)
+    yield from ordered_map(partial(read_file, limits), files, workers=workers)
 
 
-def _read(limits: DecodingLimits, file: FoundFile) -> ReadFile:
+def read_file(limits: DecodingLimits, file: FoundFile) -> ReadFile:
+    """One file, decoded and encoded again as JPEG, with its annotation."""
     decoded = decode_photograph(file, limits)
     if decoded.picture is None:
         return ReadFile(file, None, "", decoded.width, decoded.height, decoded.reason)

@@ -52,19 +52,24 @@ class CelebAMaskAnnotation(NamedTuple):
     folder: Path
     number: int
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The masks that are there, in the order of painting."""
+        return tuple(path for path in self._masks().values() if path.exists())
+
     def segments(self) -> NDArray[np.uint8]:
-        """All parts in one map, painted over each other."""
-        stem = self.folder / str(self.number // _MASKS_PER_FOLDER) / f"{self.number:05d}"
-        masks = [(part, Path(f"{stem}_{part}.png")) for part in SEGMENT_OF_PART]
-        painted: NDArray[np.uint8] | None = None
-        for part, path in masks:
-            if path.exists():
-                mask = np.asarray(Image.open(path).convert("L")) > 127
-                painted = np.zeros(mask.shape, np.uint8) if painted is None else painted
-                painted[mask] = SEGMENT_INDEX[SEGMENT_OF_PART[part]]
-        if painted is None:
-            raise ValueError(f"{stem.name}: no mask in {self.folder.name}")
+        """All parts in one map, painted over each other; ValueError when there is no mask at all."""
+        masks = {part: _mask(path) for part, path in self._masks().items() if path.exists()}
+        if not masks:
+            raise ValueError(f"{self.number:05d}: no mask in {self.folder.name}")
+        painted = np.zeros(next(iter(masks.values())).shape, np.uint8)
+        for part, mask in masks.items():
+            painted[mask] = SEGMENT_INDEX[SEGMENT_OF_PART[part]]
         return painted
+
+    def _masks(self) -> dict[str, Path]:
+        folder = self.folder / str(self.number // _MASKS_PER_FOLDER)
+        return {part: folder / f"{self.number:05d}_{part}.png" for part in SEGMENT_OF_PART}
 
 
 def is_celebamask_hq(source: Path) -> bool:
@@ -86,6 +91,10 @@ def celebamask_hq_files(source: Path) -> list[FoundFile]:
         )
         for file in sorted(files, key=lambda file: int(file.path.stem))
     ]
+
+
+def _mask(path: Path) -> NDArray[np.bool_]:
+    return np.asarray(Image.open(path).convert("L")) > 127
 
 
 def _identities(source: Path) -> dict[int, str]:

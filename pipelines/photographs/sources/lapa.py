@@ -34,6 +34,11 @@ class LapaAnnotation(NamedTuple):
 
     path: Path
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The label map's file."""
+        return (self.path,)
+
     def segments(self) -> NDArray[np.uint8]:
         """The map with our numbers; ValueError for a number that LaPa does not have."""
         classes = np.asarray(Image.open(self.path))

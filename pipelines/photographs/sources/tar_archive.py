@@ -8,6 +8,7 @@ import functools
 import gzip
 import lzma
 import tarfile
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipelines.photographs.sources.archive_entry import Entry
 
 TAR_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _LARGEST_HEADER = 1 << 20  # bytes; long names are a few hundred, and whatever a header declares is read at once
+_READING = threading.Lock()  # the threads of a process share one open archive
 _DAMAGED = (tarfile.TarError, OSError, EOFError, ValueError, zlib.error, lzma.LZMAError)
 
 
@@ -29,9 +31,10 @@ class TarMember(NamedTuple):
 
     def read(self) -> bytes:
         """The content; ValueError when the archive ends before it does."""
-        stream = _shared_stream(self.archive)
-        stream.seek(self.offset)
-        content = stream.read(self.size)
+        with _READING:
+            stream = _shared_stream(self.archive)
+            stream.seek(self.offset)
+            content = stream.read(self.size)
         if len(content) < self.size:
             raise ValueError(f"the archive ends after {len(content)} of {self.size} bytes")
         return content
