@@ -17,6 +17,7 @@ CountOrNone = Annotated[int, Field(ge=0)]
 Variant = Literal["full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform"]
 LossName = Literal["id", "photo", "lmk", "mouth", "reg", "uniform"]
 PhotographsLayout = Literal["auto", "folder", "list", "archive", "celeba", "ffhq", "300w_lp", "celebamask_hq", "lapa"]
+SegmentTruth = Literal["synthetic", "annotated", "mix"]
 LOSS_NAMES: tuple[LossName, ...] = ("id", "photo", "lmk", "mouth", "reg", "uniform")
 
 
@@ -85,6 +86,12 @@ class NetworkTrainingParams(Section):
     batch_size: Count
     learning_rate: Positive
     seed: int
+
+
+class SegmenterTrainingParams(NetworkTrainingParams):
+    """The segmentation network's, and whose segments it learns from."""
+
+    truth: SegmentTruth
 
 
 class SegmentParams(Section):
@@ -262,7 +269,7 @@ class Params(Section):
     face_model: FaceModelParams
     photographs: PhotographsParams
     align: AlignParams
-    train_segmenter: NetworkTrainingParams
+    train_segmenter: SegmenterTrainingParams
     segment: SegmentParams
     fit_skin: FitSkinParams
     train_landmarks: NetworkTrainingParams

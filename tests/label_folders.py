@@ -26,11 +26,18 @@ def write_photographs(folder: Path, pictures: Mapping[str, NDArray[np.uint8]], *
 
 
 def write_crops(
-    folder: Path, count: int, *, split: str = "train", synthetic: bool = True, keys_per_shard: int = 3
+    folder: Path,
+    count: int,
+    *,
+    split: str = "train",
+    synthetic: bool = True,
+    annotated: int = 0,
+    keys_per_shard: int = 3,
 ) -> None:
     """`folder`/aligned and `folder`/truth: open-mouthed discs of any tone on a blue ground, each its own photograph.
 
-    The photograph is the crop itself, so that both frames are the same.
+    The photograph is the crop itself, so that both frames are the same. The last `annotated` ones are real photographs
+    of which only the segments are known.
     """
     generator = np.random.default_rng(0)
     aligned, truth = folder / "aligned", folder / "truth"
@@ -43,9 +50,11 @@ def write_crops(
             key = f"face-{number:02d}"
             picture, segments = _drawn_face(np.array([230, 180, 150]) * (0.3 + 0.7 * number / count), generator)
             crop_writer.write(key, {"jpg": encode_jpeg(picture)})
-            rows.append(_row(key, split, synthetic))
-            if synthetic:
+            is_annotated = number >= count - annotated
+            rows.append(_row(key, split, synthetic and not is_annotated))
+            if synthetic or is_annotated:
                 truth_writer.write(key, {"segments.png": encode_png(segments)})
+            if synthetic and not is_annotated:
                 truths.append(_truth(key, float(number)))
     write_rows(aligned, pd.DataFrame(rows))
     write_rows(truth, pd.DataFrame(truths))

@@ -1,4 +1,4 @@
-"""The segmentation network: trained on synthetic truth, and the segments it sees in every crop."""
+"""The segmentation network: trained where the truth is known, and the segments it sees in every crop."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,9 +15,10 @@ from pipelines.dataset import resized
 from pipelines.device import best_device
 from pipelines.labelling import network_training
 from pipelines.labelling.network_training import crop_batches, train_network
+from pipelines.labelling.segment_truth import rows_with_segments
 from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
-from pipelines.labelling.truth import SegmentedCrops, evenly_spread, training_rows
-from pipelines.params import NetworkTrainingParams, SegmentParams
+from pipelines.labelling.truth import SegmentedCrops, evenly_spread
+from pipelines.params import SegmenterTrainingParams, SegmentParams
 from pipelines.shards import ShardReader, encode_png, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
@@ -25,9 +26,9 @@ COUNTED_CROPS = 256  # enough to know how often each class occurs
 ROTATION_DEGREES, LOG_SCALE, SHIFT = 12.0, 0.15, 0.08  # augmentation; real crops lie less exactly than synthetic ones
 
 
-def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: NetworkTrainingParams) -> None:
-    """Train the segmentation network on the synthetic training crops."""
-    rows = training_rows(aligned, truth, "train_segmenter")
+def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: SegmenterTrainingParams) -> None:
+    """Train the segmentation network on the training crops whose segments are known, in the way `params.truth` says."""
+    rows = rows_with_segments(aligned, truth, params.truth)
     dataset = SegmentedCrops(aligned, truth, rows, params.input_size)
     counts = _pixel_counts(dataset, torch.Generator().manual_seed(params.seed))
     weights = class_weights(counts.sum(dim=(1, 2))).to(best_device())
@@ -45,6 +46,7 @@ def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: Network
         "encoder": params.encoder,
         "input_size": params.input_size,
         "classes": list(SEGMENTS),
+        "truth": params.truth,
         "crops": len(rows),
     }
     save_weights(output, network, description, history)

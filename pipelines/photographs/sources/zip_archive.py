@@ -42,7 +42,7 @@ def zip_entries(archive: Path) -> Iterator[Entry]:
             continue
         refusal = _refusal(header)
         member = None if refusal else ZipMember(archive, place, header.file_size)
-        yield Entry(header.orig_filename, member, refusal)
+        yield Entry(header.filename, member, refusal)
 
 
 def _refusal(header: zipfile.ZipInfo) -> str:
