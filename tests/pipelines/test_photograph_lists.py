@@ -25,7 +25,7 @@ def test_a_list_names_files_relative_to_its_folder(tmp_path: Path) -> None:
 
 def test_identity_may_be_missing_and_more_columns_are_passed_over(tmp_path: Path) -> None:
     put(tmp_path / "1.jpg")
-    assert identities(found_files(_list(tmp_path, "\ufeffage, path\n30, 1.jpg\n"), "auto")) == {"1.jpg": ""}
+    assert identities(found_files(_list(tmp_path, "\ufeffpath, age\n1.jpg, 30\n"), "auto")) == {"1.jpg": ""}
 
 
 def test_identities_of_a_parquet_list_may_be_numbers(tmp_path: Path) -> None:

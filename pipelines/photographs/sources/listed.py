@@ -32,7 +32,7 @@ def _read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+        return pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
     except Exception as error:  # pandas and pyarrow raise whatever they stumble over
         expected = "a Parquet file" if path.suffix.lower() == ".parquet" else "comma-separated UTF-8 text with a header"
         raise ValueError(f"{path}: expected {expected}, which this is not ({str(error).splitlines()[0]})") from error
