@@ -2,15 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.photographs.decoding import DecodingLimits, decode_photograph, fingerprint
 from pipelines.shards import encode_jpeg
-from pipelines.workers import ordered_map
 
 ASTRONAUT = "astronaut"  # the photograph of a person that ships inside scikit-image
 
@@ -62,12 +60,8 @@ def extra_files(extra: Sequence[str]) -> list[FoundFile]:
     return files
 
 
-def read_files(files: Sequence[FoundFile], limits: DecodingLimits, *, workers: int) -> Iterator[ReadFile]:
-    """All files in order, decoded and encoded again as JPEG."""
-    yield from ordered_map(partial(_read, limits), files, workers=workers)
-
-
-def _read(limits: DecodingLimits, file: FoundFile) -> ReadFile:
+def read_file(limits: DecodingLimits, file: FoundFile) -> ReadFile:
+    """A file, decoded and encoded again as JPEG."""
     decoded = decode_photograph(file.path, limits)
     if decoded.picture is None:
         return ReadFile(file, None, "", decoded.width, decoded.height, decoded.reason)
