@@ -31,7 +31,7 @@ Pieces = list[list[ShardTask]]  # of each shard
 
 def pieces_of_files(files: Sequence[FoundFile], limits: DecodingLimits, *, keys_per_shard: int, memo: Path) -> Pieces:
     """The pieces of each shard of files, in the files' order."""
-    code = source_digest(__file__, decoding.__file__, folder.__file__, shards.__file__)
+    code = source_digest(*code_of_reader())
     with ThreadPoolExecutor(_READERS) as pool:
         digests = list(pool.map(_digest, files))
 
@@ -59,7 +59,7 @@ def pieces_of_people(
     """
     per_shard = max(1, keys_per_shard // size.photographs_per_person)
     per_piece = max(1, per_shard // PIECES_PER_SHARD)
-    code, model = _code_of_generator(), sha256_of(face_model_file)
+    code, model = source_digest(*code_of_generator()), sha256_of(face_model_file)
 
     def task(first: int, last: int) -> ShardTask:
         parts = {"stage": "synthetic", "model": model, "size": size, "people": [first, last], "code": code}
@@ -84,6 +84,19 @@ def photograph_row(key: str, name: str, identity: str, *, width: int, height: in
         "key": key, "name": name, "identity": identity, "synthetic": False,
         "width": width, "height": height, "status": status, "reason": reason, "fingerprint": "",
     }  # fmt: skip
+
+
+def code_of_reader() -> list[str]:
+    """All code files that a photograph from a file depends on."""
+    return [__file__, decoding.__file__, folder.__file__, shards.__file__]
+
+
+def code_of_generator() -> list[str]:
+    """All code files that a synthetic photograph depends on."""
+    modules = (generator, rasterizer, face_model_file, shards, topology, camera, face_model, landmarks, light, segments)
+    files = [Path(str(module.__file__)) for module in modules]
+    packages = [file for package in files[:2] for file in package.parent.glob("*.[pc]*") if file.is_file()]
+    return sorted({__file__, *map(str, files), *map(str, packages)})
 
 
 @dataclass(frozen=True)
@@ -121,12 +134,3 @@ def _digest(file: FoundFile) -> str:
         return sha256_of(file.path)
     except OSError as error:
         return f"unreadable: {error.strerror}"
-
-
-def _code_of_generator() -> str:
-    """Digest of all code that a synthetic photograph depends on."""
-    modules = (face_model_file, shards, topology, camera, face_model, landmarks, light, segments)
-    files = [__file__, *(str(module.__file__) for module in modules)]
-    for package in (generator, rasterizer):
-        files += sorted(map(str, Path(str(package.__file__)).parent.glob("*.[pc]*")))
-    return source_digest(*(file for file in files if Path(file).is_file()))

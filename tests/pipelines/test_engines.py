@@ -28,6 +28,7 @@ class Reversed:
     source: Path
     killed_at: str = ""
     grave: Path = Path()
+    starter: int = 0
 
     def prepare(self) -> LabelShard:
         reader = ShardReader(self.source)
@@ -35,17 +36,16 @@ class Reversed:
         def label_shard(keys: Sequence[str]) -> Iterator[Item]:
             for key in keys:
                 if key == self.killed_at and not self.grave.exists():
-                    self.grave.write_text("\n".join(_listening_addresses()))
+                    self.grave.write_text("\n".join(_listening_addresses(self.starter)))
                     os.kill(os.getpid(), signal.SIGKILL)
                 yield Item(key, {"txt": reader.read(key, "txt")[::-1]}, {"key": key, "length": len(key)})
 
         return label_shard
 
 
-def _listening_addresses() -> list[str]:
-    """Of the process that started the cluster, and of all its workers."""
-    starter = psutil.Process().parent()
-    assert starter is not None
+def _listening_addresses(process: int) -> list[str]:
+    """Of a process and all that it has started."""
+    starter = psutil.Process(process)
     family = [starter, *starter.children(recursive=True)]
     connections = [one for process in family for one in process.net_connections("tcp")]
     return [one.laddr.ip for one in connections if one.status == psutil.CONN_LISTEN]
@@ -67,7 +67,7 @@ def test_dask_gives_the_local_bytes_though_a_worker_is_killed(tmp_path: Path) ->
     pytest.importorskip("distributed")
     source = tmp_path / "source"
     _write_source(source)
-    victim = Reversed(source, killed_at="key-5", grave=tmp_path / "grave")
+    victim = Reversed(source, killed_at="key-5", grave=tmp_path / "grave", starter=os.getpid())
     for step, engine, name in ((Reversed(source), IN_THIS_PROCESS, "local"), (victim, TWO_DASK_WORKERS, "dask")):
         memo = tmp_path / f"memo-{name}"
         rows = map_shards(step, {source: ()}, tmp_path / name, fingerprint={"stage": "test"}, memo=memo, engine=engine)
