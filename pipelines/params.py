@@ -68,6 +68,14 @@ class PhotographsParams(Section):
     seed: int
 
 
+class LabellingParams(Section):
+    """Where photographs and labels are computed; changes no byte of them."""
+
+    engine: Literal["local", "dask"]
+    scheduler: str
+    workers: Count
+
+
 class AlignParams(Section):
     """MTCNN and the choice among several faces."""
 
@@ -268,6 +276,7 @@ class Params(Section):
     camera: CameraParams
     face_model: FaceModelParams
     photographs: PhotographsParams
+    labelling: LabellingParams
     align: AlignParams
     train_segmenter: SegmenterTrainingParams
     segment: SegmentParams

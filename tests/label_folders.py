@@ -15,12 +15,14 @@ from pipelines.shards import ShardWriter, encode_jpeg, encode_png, write_rows
 CROP = 64
 
 
-def write_photographs(folder: Path, pictures: Mapping[str, NDArray[np.uint8]], *, keys_per_shard: int = 2) -> None:
+def write_photographs(
+    folder: Path, pictures: Mapping[str, NDArray[np.uint8]], *, keys_per_shard: int = 2, split: str = "extra"
+) -> None:
     """A photographs folder of kept real photographs."""
     with ShardWriter(folder, keys_per_shard=keys_per_shard) as writer:
         for key, picture in pictures.items():
             writer.write(key, {"jpg": encode_jpeg(picture)})
-    rows = {"name": [f"{key}.jpg" for key in pictures], "identity": "", "split": "extra", "synthetic": False}
+    rows = {"name": [f"{key}.jpg" for key in pictures], "identity": "", "split": split, "synthetic": False}
     sizes = {"height": [len(p) for p in pictures.values()], "width": [p.shape[1] for p in pictures.values()]}
     write_rows(folder, pd.DataFrame({"key": list(pictures), **rows, **sizes, "status": "kept", "reason": ""}))
 

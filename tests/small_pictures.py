@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipelines.photographs.decoding import DecodingLimits
 from pipelines.photographs.found import FoundFile
-from pipelines.photographs.reading import read_files
+from pipelines.photographs.reading import read_file
 
 SIDE = 80
 LIMITS = DecodingLimits(maximum_megapixels=1.0, minimum_side=64, longest_side=300)
@@ -35,9 +35,9 @@ def put(path: Path, content: bytes | None = None, *, seed: int = 0) -> Path:
     return path
 
 
-def reasons(files: Sequence[FoundFile], *, workers: int = 1) -> dict[str, str]:
+def reasons(files: Sequence[FoundFile]) -> dict[str, str]:
     """For each name "" when it became a photograph, or the reason why not."""
-    read = list(read_files(files, LIMITS, workers=workers))
+    read = [read_file(LIMITS, file) for file in files]
     assert all((one.picture is None) == bool(one.reason) for one in read)
     return {one.file.name: one.reason for one in read}
 

@@ -1,6 +1,7 @@
 """The segmentation network: trained where the truth is known, and the segments it sees in every crop."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,12 +14,14 @@ from models.networks.segmenter import Segmenter, class_weights, weighted_cross_e
 from models.segments import SEGMENT_INDEX, SEGMENTS
 from pipelines.dataset import resized
 from pipelines.device import best_device
+from pipelines.engines import IN_THIS_PROCESS
 from pipelines.labelling import network_training
 from pipelines.labelling.network_training import crop_batches, train_network
 from pipelines.labelling.segment_truth import rows_with_segments
-from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
+from pipelines.labelling.shard_map import LabelShard, map_shards
 from pipelines.labelling.truth import SegmentedCrops, evenly_spread
-from pipelines.params import SegmenterTrainingParams, SegmentParams
+from pipelines.params import LabellingParams, SegmenterTrainingParams, SegmentParams
+from pipelines.shard_memo import Item, source_digest
 from pipelines.shards import ShardReader, encode_png, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
@@ -62,7 +65,15 @@ def load_segmenter(folder: Path) -> Segmenter:
     return network.eval().to(best_device()).to(memory_format=torch.channels_last)
 
 
-def label_segments(aligned: Path, weights: Path, output: Path, *, params: SegmentParams, memo: Path) -> None:
+def label_segments(
+    aligned: Path,
+    weights: Path,
+    output: Path,
+    *,
+    params: SegmentParams,
+    memo: Path,
+    engine: LabellingParams = IN_THIS_PROCESS,
+) -> None:
     """Write the class number of each pixel of each crop."""
     fingerprint = {
         "stage": "segment",
@@ -70,20 +81,28 @@ def label_segments(aligned: Path, weights: Path, output: Path, *, params: Segmen
         "code": source_digest(__file__, segmenter.__file__, network_training.__file__),
     }
 
-    def prepare() -> LabelShard:
-        network, reader = load_segmenter(weights), ShardReader(aligned)
+    step = _LabelSegments(aligned, weights, params.batch_size)
+    rows = map_shards(step, {aligned: ()}, output, fingerprint=fingerprint, memo=memo, engine=engine)
+    write_rows(output, rows)
 
-        def label_shard(keys: Sequence[str]) -> Iterator[Label]:
-            for chunk, images in crop_batches(reader, keys, params.batch_size):
+
+@dataclass(frozen=True)
+class _LabelSegments:
+    aligned: Path
+    weights: Path
+    batch_size: int
+
+    def prepare(self) -> LabelShard:
+        network, reader = load_segmenter(self.weights), ShardReader(self.aligned)
+
+        def label_shard(keys: Sequence[str]) -> Iterator[Item]:
+            for chunk, images in crop_batches(reader, keys, self.batch_size):
                 with torch.inference_mode():
                     masks = network.segments(images).byte().cpu().numpy()
                 for key, mask in zip(chunk, masks, strict=True):
-                    yield Label(key, {"png": encode_png(mask)}, {"key": key})
+                    yield Item(key, {"png": encode_png(mask)}, {"key": key})
 
         return label_shard
-
-    rows = map_shards([aligned], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
-    write_rows(output, rows)
 
 
 def _augmented(image: Tensor, segments: Tensor, *, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

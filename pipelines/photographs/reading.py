@@ -1,14 +1,11 @@
-"""From found files to JPEGs, in several processes."""
+"""From found files to JPEGs."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import NamedTuple
 
 from pipelines.photographs.annotations import encoded_segments
 from pipelines.photographs.decoding import DecodingLimits, decode_photograph, fingerprint
 from pipelines.photographs.found import FoundFile
 from pipelines.shards import encode_jpeg
-from pipelines.workers import ordered_map
 
 
 class ReadFile(NamedTuple):
@@ -21,11 +18,6 @@ class ReadFile(NamedTuple):
     height: int
     reason: str
     segments: bytes | None = None  # PNG of the annotated segments, as large as the JPEG
-
-
-def read_files(files: Sequence[FoundFile], limits: DecodingLimits, *, workers: int) -> Iterator[ReadFile]:
-    """All files in order, decoded and encoded again as JPEG."""
-    yield from ordered_map(partial(read_file, limits), files, workers=workers)
 
 
 def read_file(limits: DecodingLimits, file: FoundFile) -> ReadFile:

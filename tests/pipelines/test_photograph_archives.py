@@ -122,7 +122,7 @@ def test_a_decompression_bomb_is_refused_by_its_declared_size(tmp_path: Path, na
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found == {"bomb.jpg": "too large: 60.0 MB, at most 8 MB are read", **dict.fromkeys(NAMES, "")}
-    assert digests[0] == "60000000 bytes"
+    assert "60000000 bytes" in digests
     assert peak < 10_000_000  # bytes
 
 

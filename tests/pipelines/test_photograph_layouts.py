@@ -10,7 +10,7 @@ from PIL import Image
 from models.segments import SEGMENTS
 from pipelines.params import PhotographsLayout
 from pipelines.photographs.found import FoundFile
-from pipelines.photographs.reading import read_files
+from pipelines.photographs.reading import read_file
 from pipelines.photographs.sources.layouts import found_files, recognised
 from pipelines.shards import decode
 from tests.small_pictures import LIMITS, SIDE, identities, put, reasons, small_jpeg
@@ -150,9 +150,9 @@ def test_pictures_of_one_face_of_300w_lp_share_an_identity(tmp_path: Path) -> No
 
 
 def _segments(file: FoundFile) -> np.ndarray:
-    [read] = read_files([file], LIMITS, workers=1)
-    assert read.segments is not None
-    return decode(read.segments)
+    segments = read_file(LIMITS, file).segments
+    assert segments is not None
+    return decode(segments)
 
 
 def _names(numbers: np.ndarray) -> list[str]:

@@ -38,7 +38,9 @@ def _collect(folder: Path, params: PhotographsParams, output: str = "output") ->
     if not face_model.exists():
         save_face_model(face_model, toy_face_arrays())
     target = folder / output
-    collect_photographs(face_model, target / "photographs", target / "truth", params=params, distance_mm=1000.0)
+    collect_photographs(
+        face_model, target / "photographs", target / "truth", params=params, distance_mm=1000.0, memo=target / "memo"
+    )
     return read_rows(target / "photographs").set_index("name")
 
 

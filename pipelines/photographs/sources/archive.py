@@ -24,7 +24,7 @@ def is_archive(path: Path) -> bool:
 
 
 def files_in_archive(archive: Path) -> list[FoundFile]:
-    """Every visible file of an archive, in its order; ValueError when it is no archive."""
+    """Every visible file of an archive: by name in a zip file, in its order in a tar file; ValueError for neither."""
     entries = zip_entries(archive) if archive.suffix.lower() == ".zip" else tar_entries(archive)
     files = list(_files(archive, entries))
     folders = [PurePosixPath(file.name) for file in files if not file.refusal]

@@ -4,7 +4,7 @@ import functools
 import stat
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from pipelines.photographs.sources.archive_entry import Entry
@@ -28,16 +28,16 @@ class ZipMember(NamedTuple):
 
 
 def zip_entries(archive: Path) -> Iterator[Entry]:
-    """The files of an archive, in its order; ValueError when its list cannot be read."""
+    """The files of an archive, sorted by name, as in a folder; ValueError when its list cannot be read."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            headers = opened.infolist()
+            headers = sorted(enumerate(opened.infolist()), key=lambda one: PurePosixPath(one[1].filename).parts)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise ValueError(
             f"{archive}: expected a zip archive, whose list of contents is at its end; there is none ({error}): was the"
             " file copied or downloaded completely?"
         ) from error
-    for place, header in enumerate(headers):
+    for place, header in headers:
         if header.is_dir():
             continue
         refusal = _refusal(header)
