@@ -3,6 +3,8 @@
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -13,6 +15,7 @@ from pipelines.workers import ordered_map
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_ROOT = Path(__file__).parents[1]
 IN_THIS_PROCESS = LabellingParams(engine="local", scheduler="", workers=1)
 
 
@@ -34,15 +37,29 @@ def computed(
         yield from map(function, tasks)
 
 
-class _WithThreads(NamedTuple):
-    """Calls a function on a number of threads."""
+class _OnWorker(NamedTuple):
+    """Calls a function on a Dask worker, on a number of threads."""
 
     function: Callable[[Any], Any]
     threads: int
 
     def __call__(self, task: Any) -> Any:
+        if _code_now() != _code_at_first():
+            raise RuntimeError(f"the code in {_ROOT} has changed since this Dask worker loaded it: restart the workers")
         torch.set_num_threads(self.threads)
         return self.function(task)
+
+
+def _code_now() -> tuple[tuple[str, int], ...]:
+    """Every code file with its time of change."""
+    files = [file for floor in ("pipelines", "models") for file in (_ROOT / floor).rglob("*.py")]
+    return tuple(sorted((str(file), file.stat().st_mtime_ns) for file in files))
+
+
+@cache
+def _code_at_first() -> tuple[tuple[str, int], ...]:
+    """The code when this worker came to its first task; what it makes is remembered as made by the present code."""
+    return _code_now()
 
 
 def _on_dask(
@@ -51,7 +68,7 @@ def _on_dask(
     distributed = _distributed()
     with ExitStack() as stack:
         client = stack.enter_context(_client(distributed, engine, stack))
-        futures = client.map(_WithThreads(function, threads), tasks, pure=False)
+        futures = client.map(_OnWorker(function, threads), tasks, pure=False)
         for future in distributed.as_completed(futures):
             yield future.result()
 

@@ -8,21 +8,23 @@ picture that was there before in another file is left out here, because only her
 """
 
 import collections
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import pyarrow
+from pyarrow import parquet
 
 from pipelines.engines import IN_THIS_PROCESS
 from pipelines.params import LabellingParams, PhotographsParams
 from pipelines.photographs.decoding import DecodingLimits
-from pipelines.photographs.pieces import Pieces, pieces_of_files, pieces_of_people
+from pipelines.photographs.pieces import PIECE_COLUMNS, Pieces, pieces_of_files, pieces_of_people
 from pipelines.photographs.sources.extra import extra_files
 from pipelines.photographs.sources.layouts import found_files
 from pipelines.photographs.splits import COMPANION, split_identities
-from pipelines.shard_memo import ShardTask, empty, full_disk_named, make_missing
-from pipelines.shards import ShardReader, ShardWriter, read_rows, write_rows
+from pipelines.shard_memo import empty, full_disk_named, make_missing
+from pipelines.shards import ROWS, ShardReader, ShardWriter, write_rows
 from pipelines.synthetic.generate import TRUTH_COLUMNS, DataSetSize
 from pipelines.synthetic.view import Chances
 
@@ -61,7 +63,7 @@ def collect_photographs(
     with full_disk_named(photographs):
         rows, truths = _assemble(parts, photographs, truth)
         write_rows(photographs, _with_splits(rows, params))
-        write_rows(truth, pd.DataFrame(truths, columns=list(TRUTH_COLUMNS)))
+        write_rows(truth, pyarrow.concat_tables(truths).to_pandas())
     if not any(_is_of_source(row, params.source) and row["status"] == "kept" for row in rows):
         reasons = collections.Counter(row["reason"].partition(":")[0] for row in rows if row["reason"])
         listed = ", ".join(f"{count} x {reason}" for reason, count in sorted(reasons.items())) or "the source is empty"
@@ -95,9 +97,10 @@ def _parts(face_model: Path, params: PhotographsParams, distance_mm: float, memo
 
 def _assemble(
     parts: Sequence[_Part], photographs: Path, truth: Path
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Write the shards of both folders from their pieces; returns the rows of photographs and of truth."""
-    rows, truths = [], []
+) -> tuple[list[dict[str, Any]], list[pyarrow.Table]]:
+    """Write the shards of both folders from their pieces; returns the rows of photographs and, by piece, of truth."""
+    rows: list[dict[str, Any]] = []
+    truths: list[pyarrow.Table] = []
     first_with: dict[str, str] = {}
     with (
         ShardWriter(photographs, keys_per_shard=2**62) as pictures,
@@ -105,27 +108,31 @@ def _assemble(
     ):
         for part in parts:
             for shard in part.shards:
-                for row, reader in _rows_of(shard):
-                    _reject_duplicate(row, first_with)
-                    rows.append({**row, "split": part.split})
-                    key = row["key"]
-                    if row["status"] == "kept":
-                        pictures.write(key, {"jpg": reader.read(key, "jpg")})
-                    if row["synthetic"] or (row["annotated"] and row["status"] == "kept"):
-                        masks.write(key, {"segments.png": reader.read(key, "segments.png")})
-                    if row["synthetic"]:
-                        truths.append(row)
+                for piece in shard:
+                    reader, table = ShardReader(piece.entry), _table(piece.entry)
+                    if set(TRUTH_COLUMNS) <= set(table.column_names):
+                        truths.append(table.select(TRUTH_COLUMNS))
+                    for row in table.select(PIECE_COLUMNS).to_pylist():
+                        _reject_duplicate(row, first_with)
+                        rows.append({**row, "split": part.split})
+                        _copy(row, reader, pictures, masks)
                 pictures.next_shard()
                 masks.next_shard()
     return rows, truths
 
 
-def _rows_of(shard: Sequence[ShardTask]) -> Iterator[tuple[dict[str, Any], ShardReader]]:
-    """The rows of a shard's pieces, each with the reader of its members."""
-    for task in shard:
-        reader = ShardReader(task.entry)
-        for row in read_rows(task.entry).to_dict("records"):
-            yield {str(name): value for name, value in row.items()}, reader
+def _table(entry: Path) -> pyarrow.Table:
+    """The rows of a piece; `read_rows` would take ten times as long for so few."""
+    return parquet.ParquetFile(entry / ROWS).read(use_threads=False)
+
+
+def _copy(row: dict[str, Any], reader: ShardReader, pictures: ShardWriter, masks: ShardWriter) -> None:
+    key = row["key"]
+    if row["status"] != "kept":
+        return
+    pictures.write(key, {"jpg": reader.read(key, "jpg")})
+    if row["synthetic"] or row["annotated"]:
+        masks.write(key, {"segments.png": reader.read(key, "segments.png")})
 
 
 def _reject_duplicate(row: dict[str, Any], first_with: dict[str, str]) -> None:

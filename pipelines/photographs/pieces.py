@@ -25,6 +25,9 @@ from pipelines.synthetic import generate as generator
 from pipelines.synthetic.generate import DataSetSize, generate
 
 PIECES_PER_SHARD = 16
+PIECE_COLUMNS = [
+    "key", "name", "identity", "synthetic", "width", "height", "status", "reason", "fingerprint", "annotated"
+]  # fmt: skip
 
 Pieces = list[list[ShardTask]]  # of each shard
 
@@ -76,15 +79,6 @@ def pieces_of_people(
     ]
 
 
-def photograph_row(key: str, name: str, identity: str, *, width: int, height: int, reason: str = "") -> dict[str, Any]:
-    """What every photograph's row says before it has a split."""
-    status = "rejected" if reason else "kept"
-    return {
-        "key": key, "name": name, "identity": identity, "synthetic": False,
-        "width": width, "height": height, "status": status, "reason": reason, "fingerprint": "", "annotated": False,
-    }  # fmt: skip
-
-
 def code_of_reader() -> list[str]:
     """All code files that a photograph from a file depends on."""
     modules = (annotations, decoding, found, reading, segments, shards)
@@ -108,9 +102,7 @@ class _DecodeFiles:
     def __call__(self) -> Iterator[Item]:
         for file in self.files:
             read = read_file(self.limits, file)
-            row = photograph_row(
-                file.key, file.name, file.identity, width=read.width, height=read.height, reason=read.reason
-            )
+            row = _row(file.key, file.name, file.identity, width=read.width, height=read.height, reason=read.reason)
             members = {"jpg": read.picture, "segments.png": read.segments}
             known = {suffix: content for suffix, content in members.items() if content is not None}
             annotated = read.segments is not None
@@ -126,6 +118,15 @@ class _TakePhotographs:
     def __call__(self) -> Iterator[Item]:
         side = self.size.size
         for one in generate(self.face_model, self.size, self.people):
-            row = photograph_row(one.key, f"{one.key}.jpg", f"person-{one.person:05d}", width=side, height=side)
+            row = _row(one.key, f"{one.key}.jpg", f"person-{one.person:05d}", width=side, height=side)
             members = {"jpg": one.picture, "segments.png": one.segments}
             yield Item(one.key, members, {**one.truth, **row, "synthetic": True})
+
+
+def _row(key: str, name: str, identity: str, *, width: int, height: int, reason: str = "") -> dict[str, Any]:
+    """What every photograph's row says before it has a split."""
+    status = "rejected" if reason else "kept"
+    return {
+        "key": key, "name": name, "identity": identity, "synthetic": False,
+        "width": width, "height": height, "status": status, "reason": reason, "fingerprint": "", "annotated": False,
+    }  # fmt: skip

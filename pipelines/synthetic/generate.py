@@ -43,7 +43,7 @@ class TakenPhotograph(NamedTuple):
 
 def generate(face_model: Path, size: DataSetSize, people: Iterable[int]) -> Iterator[TakenPhotograph]:
     """The photographs of some people, given by number, person by person."""
-    model, topology = _loaded(face_model)
+    model, topology = _loaded(face_model, face_model.stat().st_mtime_ns)
     for number in people:
         yield from _photographs_of_person(model, topology, size, number)
 
@@ -83,7 +83,8 @@ TRUTH_COLUMNS = (
 
 
 @lru_cache(maxsize=1)
-def _loaded(path: Path) -> tuple[FaceModel, FaceTopology]:
+def _loaded(path: Path, changed_ns: int) -> tuple[FaceModel, FaceTopology]:
+    """A process that lives longer than the file loads it again."""
     model = load_face_model(path)
     return model, face_topology(model)
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import torch
 
+from pipelines import engines
 from pipelines.engines import IN_THIS_PROCESS, computed
 from pipelines.labelling.shard_map import LabelShard, map_shards
 from pipelines.params import LabellingParams
@@ -86,6 +87,20 @@ def test_an_error_on_a_cluster_elsewhere_reaches_the_stage() -> None:
         assert list(computed(abs, [-3], engine=engine, one_thread=True)) == [3]
         with pytest.raises(ZeroDivisionError):
             list(computed((1).__floordiv__, [0], engine=engine, one_thread=True))
+
+
+def test_a_worker_with_old_code_refuses_to_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "_ROOT", tmp_path)
+    engines._code_at_first.cache_clear()
+    code = tmp_path / "pipelines" / "code.py"
+    code.parent.mkdir()
+    code.write_text("")
+    on_worker = engines._OnWorker(abs, torch.get_num_threads())
+    assert on_worker(-1) == on_worker(-1) == 1
+    os.utime(code, ns=(1, 1))
+    with pytest.raises(RuntimeError, match=r"has changed since .* restart the workers"):
+        on_worker(-1)
+    engines._code_at_first.cache_clear()
 
 
 def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

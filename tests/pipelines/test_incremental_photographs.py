@@ -18,7 +18,7 @@ from pipelines.photographs import pieces
 from pipelines.photographs.chunks import content_defined_runs
 from pipelines.photographs.reading import ReadFile, read_file
 from pipelines.shards import ShardReader, decode, read_rows, verify
-from pipelines.synthetic.generate import TakenPhotograph
+from pipelines.synthetic.generate import TRUTH_COLUMNS, TakenPhotograph
 from tests.closure import import_closure
 from tests.collecting_process import MEMO, PHOTOGRAPHS, TRUTH, collect, write_face_model
 
@@ -194,7 +194,12 @@ def test_more_people_are_added_without_taking_the_others_again(tmp_path: Path, m
 
     def generate(face_model: Path, size: object, people: range) -> Iterator[TakenPhotograph]:
         taken.extend(people)
-        return iter([TakenPhotograph(f"{person:05d}-000", person, b"jpg", b"png", {"key": ""}) for person in people])
+        return iter(
+            [
+                TakenPhotograph(f"{person:05d}-000", person, b"jpg", b"png", dict.fromkeys(TRUTH_COLUMNS, 0))
+                for person in people
+            ]
+        )
 
     monkeypatch.setattr(pieces, "generate", generate)
     write_face_model(tmp_path)
