@@ -1,9 +1,9 @@
 """The data set of photographs: shards, one row for every file, and the truth of synthetic ones.
 
-Adding one photograph in a hundred costs about one in a hundred of the work: photographs are decoded or generated in
+Adding one photograph in a hundred costs one in a hundred of the decoding or generating: photographs are made in
 remembered pieces (`pieces`), and whoever is killed goes on with the pieces that are missing. Shards are then put
-together from the pieces' bytes, a copy that costs a hundredth of decoding. Where a shard ends is said by the names in
-it (`chunks`), so that the labelling stages, which remember whole shards, also find nearly all of them unchanged. A
+together from the pieces' bytes, a copy that costs a few hundredths of decoding. Where a shard ends is said by the keys
+in it (`chunks`), so that the labelling stages, which remember whole shards, also find nearly all of them unchanged. A
 picture that was there before in another file is left out here, because only here all are known.
 """
 
