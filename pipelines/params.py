@@ -17,6 +17,8 @@ CountOrNone = Annotated[int, Field(ge=0)]
 Variant = Literal["full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform"]
 Precision = Literal["auto", "fp32", "bf16"]
 LossName = Literal["id", "photo", "lmk", "mouth", "reg", "uniform"]
+PhotographsLayout = Literal["auto", "folder", "list", "archive", "celeba", "ffhq", "300w_lp", "celebamask_hq", "lapa"]
+SegmentTruth = Literal["synthetic", "annotated", "mix"]
 LOSS_NAMES: tuple[LossName, ...] = ("id", "photo", "lmk", "mouth", "reg", "uniform")
 
 
@@ -46,12 +48,14 @@ class FaceModelParams(Section):
 class PhotographsParams(Section):
     """Where the photographs come from, and the synthetic generator's size."""
 
-    source: str  # "synthetic" or a folder
+    source: str  # "synthetic", a folder, a list or an archive
+    layout: PhotographsLayout
     extra: tuple[str, ...]  # "astronaut" or paths of photographs that join every data set
     people: Count
     photographs_per_person: Count
     size: Annotated[int, Field(ge=128, le=2048)]
     test_fraction: Annotated[float, Field(gt=0, lt=0.5)]
+    test_photographs: CountOrNone
     validation_fraction: Annotated[float, Field(gt=0, lt=0.5)]
     maximum_megapixels: Positive
     minimum_side: Annotated[int, Field(ge=16)]
@@ -63,6 +67,14 @@ class PhotographsParams(Section):
     keys_per_shard: Count
     workers: Count
     seed: int
+
+
+class LabellingParams(Section):
+    """Where photographs and labels are computed; changes no byte of them."""
+
+    engine: Literal["local", "dask"]
+    scheduler: str
+    workers: Count
 
 
 class AlignParams(Section):
@@ -86,9 +98,10 @@ class NetworkTrainingParams(Section):
 
 
 class SegmenterTrainingParams(NetworkTrainingParams):
-    """The segmentation network, by its name in segmentation-models-pytorch, and its training."""
+    """The segmentation network, by its name in segmentation-models-pytorch, and whose segments it learns from."""
 
     architecture: Literal["unet", "unetplusplus"]
+    truth: SegmentTruth
 
 
 class SegmentParams(Section):
@@ -268,6 +281,7 @@ class Params(Section):
     camera: CameraParams
     face_model: FaceModelParams
     photographs: PhotographsParams
+    labelling: LabellingParams
     align: AlignParams
     train_segmenter: SegmenterTrainingParams
     segment: SegmentParams

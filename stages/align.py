@@ -9,7 +9,9 @@ def align(*, photographs: PathFlag, output: PathFlag) -> None:
     params = load_params()
     from pipelines.labelling.align import align_photographs
 
-    align_photographs(photographs, output, params=params.align, crop_size=params.camera.crop_size, memo=MEMO)
+    align_photographs(
+        photographs, output, params=params.align, crop_size=params.camera.crop_size, memo=MEMO, engine=params.labelling
+    )
 
 
 if __name__ == "__main__":

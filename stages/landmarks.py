@@ -9,7 +9,7 @@ def landmarks(*, aligned: PathFlag, weights: PathFlag, output: PathFlag) -> None
     params = load_params()
     from pipelines.labelling.landmark_labels import label_landmarks
 
-    label_landmarks(aligned, weights, output, params=params.landmarks, memo=MEMO)
+    label_landmarks(aligned, weights, output, params=params.landmarks, memo=MEMO, engine=params.labelling)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ def mouth(*, landmarks: PathFlag, segments: PathFlag, output: PathFlag) -> None:
     params = load_params()
     from pipelines.labelling.mouth import label_mouths
 
-    label_mouths(landmarks, segments, output, params=params.mouth, memo=MEMO)
+    label_mouths(landmarks, segments, output, params=params.mouth, memo=MEMO, engine=params.labelling)
 
 
 if __name__ == "__main__":

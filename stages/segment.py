@@ -9,7 +9,7 @@ def segment(*, aligned: PathFlag, weights: PathFlag, output: PathFlag) -> None:
     params = load_params()
     from pipelines.labelling.segmentation import label_segments
 
-    label_segments(aligned, weights, output, params=params.segment, memo=MEMO)
+    label_segments(aligned, weights, output, params=params.segment, memo=MEMO, engine=params.labelling)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from stages._stage import MEMO, PathFlag, run_stage
 
 def skin(*, aligned: PathFlag, mixture: PathFlag, output: PathFlag) -> None:
     """Write round(255 p) of each pixel of each crop."""
-    load_params()
+    params = load_params()
     from pipelines.labelling.skin import label_skin
 
-    label_skin(aligned, mixture, output, memo=MEMO)
+    label_skin(aligned, mixture, output, memo=MEMO, engine=params.labelling)
 
 
 if __name__ == "__main__":

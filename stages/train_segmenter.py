@@ -1,11 +1,11 @@
-"""The face segmentation network, trained on synthetic truth."""
+"""The face segmentation network, trained where the truth is known."""
 
 from stages._params import load_params
 from stages._stage import PathFlag, run_stage
 
 
 def train_segmenter(*, aligned: PathFlag, truth: PathFlag, output: PathFlag) -> None:
-    """Train a U-Net with weighted cross-entropy on the synthetic training crops."""
+    """Train a U-Net with weighted cross-entropy on the training crops with known segments."""
     params = load_params()
     from pipelines.labelling import segmentation
 

@@ -15,22 +15,31 @@ from pipelines.shards import ShardWriter, encode_jpeg, encode_png, write_rows
 CROP = 64
 
 
-def write_photographs(folder: Path, pictures: Mapping[str, NDArray[np.uint8]], *, keys_per_shard: int = 2) -> None:
+def write_photographs(
+    folder: Path, pictures: Mapping[str, NDArray[np.uint8]], *, keys_per_shard: int = 2, split: str = "extra"
+) -> None:
     """A photographs folder of kept real photographs."""
     with ShardWriter(folder, keys_per_shard=keys_per_shard) as writer:
         for key, picture in pictures.items():
             writer.write(key, {"jpg": encode_jpeg(picture)})
-    rows = {"name": [f"{key}.jpg" for key in pictures], "identity": "", "split": "extra", "synthetic": False}
+    rows = {"name": [f"{key}.jpg" for key in pictures], "identity": "", "split": split, "synthetic": False}
     sizes = {"height": [len(p) for p in pictures.values()], "width": [p.shape[1] for p in pictures.values()]}
     write_rows(folder, pd.DataFrame({"key": list(pictures), **rows, **sizes, "status": "kept", "reason": ""}))
 
 
 def write_crops(
-    folder: Path, count: int, *, split: str = "train", synthetic: bool = True, keys_per_shard: int = 3
+    folder: Path,
+    count: int,
+    *,
+    split: str = "train",
+    synthetic: bool = True,
+    annotated: int = 0,
+    keys_per_shard: int = 3,
 ) -> None:
     """`folder`/aligned and `folder`/truth: open-mouthed discs of any tone on a blue ground, each its own photograph.
 
-    The photograph is the crop itself, so that both frames are the same.
+    The photograph is the crop itself, so that both frames are the same. The last `annotated` ones are real photographs
+    of which only the segments are known.
     """
     generator = np.random.default_rng(0)
     aligned, truth = folder / "aligned", folder / "truth"
@@ -43,9 +52,11 @@ def write_crops(
             key = f"face-{number:02d}"
             picture, segments = _drawn_face(np.array([230, 180, 150]) * (0.3 + 0.7 * number / count), generator)
             crop_writer.write(key, {"jpg": encode_jpeg(picture)})
-            rows.append(_row(key, split, synthetic))
-            if synthetic:
+            is_annotated = number >= count - annotated
+            rows.append(_row(key, split, synthetic and not is_annotated))
+            if synthetic or is_annotated:
                 truth_writer.write(key, {"segments.png": encode_png(segments)})
+            if synthetic and not is_annotated:
                 truths.append(_truth(key, float(number)))
     write_rows(aligned, pd.DataFrame(rows))
     write_rows(truth, pd.DataFrame(truths))

@@ -1,7 +1,9 @@
 """68 landmarks of each crop: by face-alignment's FAN when its weights are there, else by a network trained here."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,12 +14,14 @@ from models.networks import landmark_network
 from models.networks.landmark_network import STRIDE, LandmarkGuess, LandmarkNetwork, heatmap_loss
 from pipelines.dataset import resized
 from pipelines.device import best_device
+from pipelines.engines import IN_THIS_PROCESS
 from pipelines.labelling import fan, network_training, precision
 from pipelines.labelling.network_training import crop_batches, train_network
 from pipelines.labelling.precision import CHECKED_CROPS, checked_precision, in_precision, resolved_precision
-from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
+from pipelines.labelling.shard_map import LabelShard, map_shards
 from pipelines.labelling.truth import LandmarkedCrops, training_rows
-from pipelines.params import LandmarksParams, NetworkTrainingParams
+from pipelines.params import LabellingParams, LandmarksParams, NetworkTrainingParams
+from pipelines.shard_memo import Item, source_digest
 from pipelines.shards import ShardReader, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
@@ -59,14 +63,21 @@ def load_landmark_network(folder: Path) -> LandmarkNetwork:
     return network.eval().to(best_device()).to(memory_format=torch.channels_last)
 
 
-def label_landmarks(aligned: Path, weights: Path, output: Path, *, params: LandmarksParams, memo: Path) -> None:
+def label_landmarks(
+    aligned: Path,
+    weights: Path,
+    output: Path,
+    *,
+    params: LandmarksParams,
+    memo: Path,
+    engine: LabellingParams = IN_THIS_PROCESS,
+) -> None:
     """Write a row of landmarks for each crop; pixels of the crop."""
     use_fan = params.network == "fan" or (params.network == "auto" and fan.weights_file().is_file())
-    name = "fan" if use_fan else "own"
     wanted = "fp32" if use_fan else resolved_precision(params.precision)
     fingerprint = {
         "stage": "landmarks",
-        "network": name,
+        "network": "fan" if use_fan else "own",
         "weights": sha256_of(fan.require_weights() if use_fan else weights / WEIGHTS),
         "precision": wanted,
         "code": source_digest(
@@ -74,20 +85,31 @@ def label_landmarks(aligned: Path, weights: Path, output: Path, *, params: Landm
         ),
     }
 
-    def prepare() -> LabelShard:
-        network = fan.FanNetwork(best_device()) if use_fan else load_landmark_network(weights)
-        reader = ShardReader(aligned)
+    step = _LabelLandmarks(aligned, weights, use_fan, params.batch_size, wanted)
+    rows = map_shards(step, {aligned: ()}, output, fingerprint=fingerprint, memo=memo, engine=engine)
+    write_rows(output, rows)
 
-        def label_shard(keys: Sequence[str]) -> Iterator[Label]:
+
+@dataclass(frozen=True)
+class _LabelLandmarks:
+    aligned: Path
+    weights: Path
+    use_fan: bool
+    batch_size: int
+    precision: Literal["fp32", "bf16"]
+
+    def prepare(self) -> LabelShard:
+        network = fan.FanNetwork(best_device()) if self.use_fan else load_landmark_network(self.weights)
+        reader = ShardReader(self.aligned)
+
+        def label_shard(keys: Sequence[str]) -> Iterator[Item]:
             _, first = next(crop_batches(reader, keys, CHECKED_CROPS))
-            chosen = checked_precision(wanted, network.locate, first, _disagreement)
-            for chunk, images in crop_batches(reader, keys, params.batch_size):
-                yield from _labels(chunk, in_precision(chosen, network.locate, images), name)
+            chosen = checked_precision(self.precision, network.locate, first, _disagreement)
+            for chunk, images in crop_batches(reader, keys, self.batch_size):
+                guess = in_precision(chosen, network.locate, images)
+                yield from _labels(chunk, guess, "fan" if self.use_fan else "own")
 
         return label_shard
-
-    rows = map_shards([aligned], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
-    write_rows(output, rows)
 
 
 def _disagreement(exact: LandmarkGuess, fast: LandmarkGuess) -> str:
@@ -95,10 +117,10 @@ def _disagreement(exact: LandmarkGuess, fast: LandmarkGuess) -> str:
     return "" if shift <= LARGEST_SHIFT_PX else f"median shift {shift:.2f} px, expected {LARGEST_SHIFT_PX} px at most"
 
 
-def _labels(keys: Sequence[str], guess: LandmarkGuess, network: str) -> Iterator[Label]:
+def _labels(keys: Sequence[str], guess: LandmarkGuess, network: str) -> Iterator[Item]:
     points, confidence = guess.points.cpu().flatten(1).tolist(), guess.confidence.cpu().tolist()
     for key, landmarks, certainty in zip(keys, points, confidence, strict=True):
-        yield Label(key, {}, {"key": key, "landmarks": landmarks, "confidence": certainty, "network": network})
+        yield Item(key, {}, {"key": key, "landmarks": landmarks, "confidence": certainty, "network": network})
 
 
 def _augmented(image: Tensor, landmarks: Tensor, *, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

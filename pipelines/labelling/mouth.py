@@ -1,6 +1,7 @@
 """The inner-mouth mask A of each crop: what the segmentation saw between the lips, and the inner lip landmarks."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ from skimage.draw import polygon2mask
 from models.landmarks import LANDMARKS
 from models.segments import SEGMENT_INDEX
 from pipelines.dataset import landmarks_by_key
-from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
-from pipelines.params import MouthParams
+from pipelines.engines import IN_THIS_PROCESS
+from pipelines.labelling.shard_map import LabelShard, map_shards
+from pipelines.params import LabellingParams, MouthParams
+from pipelines.shard_memo import Item, source_digest
 from pipelines.shards import ShardReader, decode, encode_png, write_rows
 
 # Labelled lips never quite touch, and a network's landmarks open little mouths too wide: on held-out photographs those
@@ -19,22 +22,39 @@ from pipelines.shards import ShardReader, decode, encode_png, write_rows
 _LANDMARKS_ARE_SURE = 2.5
 
 
-def label_mouths(landmarks: Path, segments: Path, output: Path, *, params: MouthParams, memo: Path) -> None:
+def label_mouths(
+    landmarks: Path,
+    segments: Path,
+    output: Path,
+    *,
+    params: MouthParams,
+    memo: Path,
+    engine: LabellingParams = IN_THIS_PROCESS,
+) -> None:
     """Write the inner-mouth mask, 0 or 255, of each crop; empty where the mouth is closed."""
     fingerprint = {"stage": "mouth", "params": params.model_dump(), "code": source_digest(__file__)}
 
-    def prepare() -> LabelShard:
-        reader, points = ShardReader(segments), landmarks_by_key(landmarks)
+    step = _LabelMouths(landmarks, segments, params.minimum_opening_px)
+    sources = {segments: (), landmarks: ("landmarks",)}
+    rows = map_shards(step, sources, output, fingerprint=fingerprint, memo=memo, engine=engine, one_thread=True)
+    write_rows(output, rows)
 
-        def label_shard(keys: Sequence[str]) -> Iterator[Label]:
+
+@dataclass(frozen=True)
+class _LabelMouths:
+    landmarks: Path
+    segments: Path
+    minimum_opening_px: float
+
+    def prepare(self) -> LabelShard:
+        reader, points = ShardReader(self.segments), landmarks_by_key(self.landmarks)
+
+        def label_shard(keys: Sequence[str]) -> Iterator[Item]:
             for key in keys:
-                mask = mouth_mask(points[key], decode(reader.read(key, "png")), params.minimum_opening_px)
-                yield Label(key, {"png": encode_png(mask.astype(np.uint8) * 255)}, {"key": key})
+                mask = mouth_mask(points[key], decode(reader.read(key, "png")), self.minimum_opening_px)
+                yield Item(key, {"png": encode_png(mask.astype(np.uint8) * 255)}, {"key": key})
 
         return label_shard
-
-    rows = map_shards([segments, landmarks], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
-    write_rows(output, rows)
 
 
 def mouth_mask(

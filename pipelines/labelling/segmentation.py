@@ -1,7 +1,9 @@
-"""The segmentation network: trained on synthetic truth, and the segments it sees in every crop."""
+"""The segmentation network: trained where the truth is known, and the segments it sees in every crop."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +15,15 @@ from models.networks.segmenter import Segmenter, class_weights, weighted_cross_e
 from models.segments import SEGMENT_INDEX, SEGMENTS
 from pipelines.dataset import resized
 from pipelines.device import best_device
+from pipelines.engines import IN_THIS_PROCESS
 from pipelines.labelling import network_training, precision
 from pipelines.labelling.network_training import crop_batches, train_network
 from pipelines.labelling.precision import CHECKED_CROPS, checked_precision, in_precision, resolved_precision
-from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
-from pipelines.labelling.truth import SegmentedCrops, evenly_spread, training_rows
-from pipelines.params import SegmenterTrainingParams, SegmentParams
+from pipelines.labelling.segment_truth import rows_with_segments
+from pipelines.labelling.shard_map import LabelShard, map_shards
+from pipelines.labelling.truth import SegmentedCrops, evenly_spread
+from pipelines.params import LabellingParams, SegmenterTrainingParams, SegmentParams
+from pipelines.shard_memo import Item, source_digest
 from pipelines.shards import ShardReader, encode_png, sha256_of, write_rows
 from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
 
@@ -28,8 +33,8 @@ ROTATION_DEGREES, LOG_SCALE, SHIFT = 12.0, 0.15, 0.08  # augmentation; real crop
 
 
 def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: SegmenterTrainingParams) -> None:
-    """Train the segmentation network on the synthetic training crops."""
-    rows = training_rows(aligned, truth, "train_segmenter")
+    """Train the segmentation network on the training crops whose segments are known, in the way `params.truth` says."""
+    rows = rows_with_segments(aligned, truth, params.truth)
     dataset = SegmentedCrops(aligned, truth, rows, params.input_size)
     counts = _pixel_counts(dataset, torch.Generator().manual_seed(params.seed))
     torch.manual_seed(params.seed)
@@ -47,6 +52,7 @@ def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: Segment
         "encoder": params.encoder,
         "input_size": params.input_size,
         "classes": list(SEGMENTS),
+        "truth": params.truth,
         "crops": len(rows),
     }
     save_weights(output, segmenter, description, history)
@@ -62,7 +68,15 @@ def load_segmenter(folder: Path) -> Segmenter:
     return network.eval().to(best_device()).to(memory_format=torch.channels_last)
 
 
-def label_segments(aligned: Path, weights: Path, output: Path, *, params: SegmentParams, memo: Path) -> None:
+def label_segments(
+    aligned: Path,
+    weights: Path,
+    output: Path,
+    *,
+    params: SegmentParams,
+    memo: Path,
+    engine: LabellingParams = IN_THIS_PROCESS,
+) -> None:
     """Write the class number of each pixel of each crop."""
     wanted = resolved_precision(params.precision)
     fingerprint = {
@@ -72,21 +86,30 @@ def label_segments(aligned: Path, weights: Path, output: Path, *, params: Segmen
         "code": source_digest(__file__, segmenter_module.__file__, network_training.__file__, precision.__file__),
     }
 
-    def prepare() -> LabelShard:
-        network, reader = load_segmenter(weights), ShardReader(aligned)
+    step = _LabelSegments(aligned, weights, params.batch_size, wanted)
+    rows = map_shards(step, {aligned: ()}, output, fingerprint=fingerprint, memo=memo, engine=engine)
+    write_rows(output, rows)
 
-        def label_shard(keys: Sequence[str]) -> Iterator[Label]:
+
+@dataclass(frozen=True)
+class _LabelSegments:
+    aligned: Path
+    weights: Path
+    batch_size: int
+    precision: Literal["fp32", "bf16"]
+
+    def prepare(self) -> LabelShard:
+        network, reader = load_segmenter(self.weights), ShardReader(self.aligned)
+
+        def label_shard(keys: Sequence[str]) -> Iterator[Item]:
             _, first = next(crop_batches(reader, keys, CHECKED_CROPS))
-            chosen = checked_precision(wanted, network.segments, first, _disagreement)
-            for chunk, images in crop_batches(reader, keys, params.batch_size):
+            chosen = checked_precision(self.precision, network.segments, first, _disagreement)
+            for chunk, images in crop_batches(reader, keys, self.batch_size):
                 masks = in_precision(chosen, network.segments, images).byte().cpu().numpy()
                 for key, mask in zip(chunk, masks, strict=True):
-                    yield Label(key, {"png": encode_png(mask)}, {"key": key})
+                    yield Item(key, {"png": encode_png(mask)}, {"key": key})
 
         return label_shard
-
-    rows = map_shards([aligned], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
-    write_rows(output, rows)
 
 
 def _disagreement(exact: Tensor, fast: Tensor) -> str:

@@ -1,6 +1,7 @@
 """The probability of skin at each pixel of each crop, by its colour."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,17 @@ from numpy.typing import NDArray
 
 from models import mixture
 from models.mixture import skin_probability, ycbcr_from_rgb
-from pipelines.labelling.shard_map import Label, LabelShard, map_shards, source_digest
+from pipelines.engines import IN_THIS_PROCESS
+from pipelines.labelling.shard_map import LabelShard, map_shards
 from pipelines.labelling.skin_mixture import SkinMixtures, load_skin_mixtures
+from pipelines.params import LabellingParams
+from pipelines.shard_memo import Item, source_digest
 from pipelines.shards import ShardReader, decode, encode_png, sha256_of, write_rows
 
 
-def label_skin(aligned: Path, mixtures: Path, output: Path, *, memo: Path) -> None:
+def label_skin(
+    aligned: Path, mixtures: Path, output: Path, *, memo: Path, engine: LabellingParams = IN_THIS_PROCESS
+) -> None:
     """Write round(255 p) for each pixel of each crop."""
     fingerprint = {
         "stage": "skin",
@@ -23,18 +29,25 @@ def label_skin(aligned: Path, mixtures: Path, output: Path, *, memo: Path) -> No
         "code": source_digest(__file__, mixture.__file__),
     }
 
-    def prepare() -> LabelShard:
-        table, reader = SkinTable(load_skin_mixtures(mixtures)), ShardReader(aligned)
+    step = _LabelSkin(aligned, mixtures)
+    rows = map_shards(step, {aligned: ()}, output, fingerprint=fingerprint, memo=memo, engine=engine, one_thread=True)
+    write_rows(output, rows)
 
-        def label_shard(keys: Sequence[str]) -> Iterator[Label]:
+
+@dataclass(frozen=True)
+class _LabelSkin:
+    aligned: Path
+    mixtures: Path
+
+    def prepare(self) -> LabelShard:
+        table, reader = SkinTable(load_skin_mixtures(self.mixtures)), ShardReader(self.aligned)
+
+        def label_shard(keys: Sequence[str]) -> Iterator[Item]:
             for key in keys:
                 mask = table.probability(decode(reader.read(key, "jpg")))
-                yield Label(key, {"png": encode_png(mask)}, {"key": key})
+                yield Item(key, {"png": encode_png(mask)}, {"key": key})
 
         return label_shard
-
-    rows = map_shards([aligned], output, prepare=prepare, fingerprint=fingerprint, memo=memo)
-    write_rows(output, rows)
 
 
 class SkinTable:

@@ -2,12 +2,13 @@
 
 import hashlib
 import warnings
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+
+from pipelines.photographs.found import FoundFile
 
 # PIL's own guard against decompression bombs would refuse from 179 megapixels on, whatever the parameter says; the
 # limit is checked here, on the size in the header, before a pixel is decoded.
@@ -16,6 +17,7 @@ Image.MAX_IMAGE_PIXELS = None
 # Formats of photographs; others that PIL knows run outside programs (EPS) or are no pictures (PDF).
 _FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "PPM")
 _BEHIND_TRANSPARENCY = (255, 255, 255)
+_BYTES_PER_PIXEL = 8  # RGBA of 16 bits, uncompressed: no photograph within the limit of megapixels needs more
 
 
 class DecodingLimits(NamedTuple):
@@ -24,6 +26,11 @@ class DecodingLimits(NamedTuple):
     maximum_megapixels: float
     minimum_side: int  # px
     longest_side: int  # px; larger pictures are shrunk to it
+
+    @property
+    def maximum_bytes(self) -> float:
+        """Files with more bytes are refused unread: a few bytes of an archive may claim to be gigabytes."""
+        return self.maximum_megapixels * 1e6 * _BYTES_PER_PIXEL
 
 
 class Decoded(NamedTuple):
@@ -35,22 +42,28 @@ class Decoded(NamedTuple):
     reason: str
 
 
-def decode_photograph(path: Path, limits: DecodingLimits) -> Decoded:
+def decode_photograph(file: FoundFile, limits: DecodingLimits) -> Decoded:
     """The first picture in a file; whatever is wrong with the file becomes a reason, never an exception."""
     width = height = 0
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_FORMATS) as image:
+        refusal = file.refusal or _refusal_of_bytes(file.size, limits)
+        if refusal:
+            return Decoded(None, 0, 0, refusal)
+        with warnings.catch_warnings(action="ignore"), file.open() as stream:
+            image = Image.open(stream, formats=_FORMATS)
             width, height = image.size
-            reason = _refusal(width, height, limits)
-            if reason:
-                return Decoded(None, width, height, reason)
+            refusal = _refusal_of_pixels(width, height, limits)
+            if refusal:
+                return Decoded(None, width, height, refusal)
             return Decoded(_upright_rgb(image, limits.longest_side), width, height, "")
+    except FileNotFoundError:
+        return Decoded(None, 0, 0, "missing file")
     except Image.UnidentifiedImageError:
-        return Decoded(None, width, height, "not a picture")
+        return Decoded(None, 0, 0, "not a picture")
     except MemoryError:
         return Decoded(None, width, height, "too large for the memory")
     except Exception as error:  # decoders of damaged files raise whatever they stumble over
-        return Decoded(None, width, height, f"broken picture: {_first_line(error, path)}")
+        return Decoded(None, width, height, f"broken picture: {_first_line(error, file)}")
 
 
 def fingerprint(picture: NDArray[np.uint8]) -> str:
@@ -58,7 +71,15 @@ def fingerprint(picture: NDArray[np.uint8]) -> str:
     return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()
 
 
-def _refusal(width: int, height: int, limits: DecodingLimits) -> str:
+def _refusal_of_bytes(size: int, limits: DecodingLimits) -> str:
+    if size == 0:
+        return "empty file"
+    if size > limits.maximum_bytes:
+        return f"too large: {size / 1e6:.1f} MB, at most {limits.maximum_bytes / 1e6:g} MB are read"
+    return ""
+
+
+def _refusal_of_pixels(width: int, height: int, limits: DecodingLimits) -> str:
     megapixels = width * height / 1e6
     if megapixels > limits.maximum_megapixels:
         return f"too large: {megapixels:.1f} megapixels, at most {limits.maximum_megapixels:g} are read"
@@ -99,7 +120,7 @@ def _eight_bit(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     return scaled
 
 
-def _first_line(error: Exception, path: Path) -> str:
+def _first_line(error: Exception, file: FoundFile) -> str:
     """What a decoder said, without the place of the file on this machine."""
-    text = str(error).replace(str(path), path.name).splitlines()
+    text = str(error).replace(str(file.path), file.path.name).splitlines()
     return text[0][:200] if text else type(error).__name__

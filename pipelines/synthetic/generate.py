@@ -1,6 +1,6 @@
-"""The data set: people × photographs, each from its own generator, so that neither order nor processes matter."""
+"""Synthetic photographs of people, each from its own generator: neither order nor the number of people matter."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,6 @@ from pipelines.synthetic.meshes import Array
 from pipelines.synthetic.person import Person, draw_expression, draw_person, skin_tone_ita
 from pipelines.synthetic.photograph import Photograph, photograph
 from pipelines.synthetic.view import Chances, View, draw_view
-from pipelines.workers import ordered_map
 
 _PERSON, _PHOTOGRAPH = 0, 1  # second word of a generator's seed
 
@@ -24,7 +23,6 @@ _PERSON, _PHOTOGRAPH = 0, 1  # second word of a generator's seed
 class DataSetSize(NamedTuple):
     """What to generate."""
 
-    people: int
     photographs_per_person: int
     size: int  # px
     distance_mm: float  # of the camera, see view.draw_view
@@ -43,17 +41,11 @@ class TakenPhotograph(NamedTuple):
     truth: dict[str, object]
 
 
-class _Task(NamedTuple):
-    face_model: Path
-    size: DataSetSize
-    person: int
-
-
-def generate(face_model: Path, size: DataSetSize, *, workers: int) -> Iterator[TakenPhotograph]:
-    """All photographs in order, person by person; the result is the same for any number of worker processes."""
-    tasks = [_Task(face_model, size, person) for person in range(size.people)]
-    for photographs in ordered_map(_photographs_of_person, tasks, workers=workers):
-        yield from photographs
+def generate(face_model: Path, size: DataSetSize, people: Iterable[int]) -> Iterator[TakenPhotograph]:
+    """The photographs of some people, given by number, person by person."""
+    model, topology = _loaded(face_model, face_model.stat().st_mtime_ns)
+    for number in people:
+        yield from _photographs_of_person(model, topology, size, number)
 
 
 def head_of(model: FaceModel, topology: FaceTopology, person: Person) -> Head:
@@ -91,27 +83,26 @@ TRUTH_COLUMNS = (
 
 
 @lru_cache(maxsize=1)
-def _loaded(path: Path) -> tuple[FaceModel, FaceTopology]:
+def _loaded(path: Path, changed_ns: int) -> tuple[FaceModel, FaceTopology]:
+    """A process that lives longer than the file loads it again."""
     model = load_face_model(path)
     return model, face_topology(model)
 
 
-def _photographs_of_person(task: _Task) -> list[TakenPhotograph]:
-    model, topology = _loaded(task.face_model)
-    size = task.size
-    person = draw_person(model, np.random.default_rng([size.seed, _PERSON, task.person]))
+def _photographs_of_person(
+    model: FaceModel, topology: FaceTopology, size: DataSetSize, person_number: int
+) -> Iterator[TakenPhotograph]:
+    person = draw_person(model, np.random.default_rng([size.seed, _PERSON, person_number]))
     head = head_of(model, topology, person)
-    result = []
     for number in range(size.photographs_per_person):
-        generator = np.random.default_rng([size.seed, _PHOTOGRAPH, task.person, number])
+        generator = np.random.default_rng([size.seed, _PHOTOGRAPH, person_number, number])
         expression = draw_expression(model, generator)
         view = draw_view(generator, size.distance_mm, chances=size.chances, lights=size.specular_lights)
         face = face_from_coefficients(
             model, topology, shape=person.shape, expression=expression, diffuse=person.diffuse, specular=person.specular
         )
         taken = photograph(face, head, view, size=size.size)
-        key = f"{task.person:05d}-{number:03d}"
+        key = f"{person_number:05d}-{number:03d}"
         picture = encode_jpeg(taken.picture, quality=view.sensor.jpeg_quality)
         truth = truth_row(key, person, expression, view, taken)
-        result.append(TakenPhotograph(key, task.person, picture, encode_png(taken.segments), truth))
-    return result
+        yield TakenPhotograph(key, person_number, picture, encode_png(taken.segments), truth)

@@ -11,10 +11,11 @@ import torch
 from models.segments import SEGMENT_INDEX
 from pipelines.labelling import fan
 from pipelines.labelling.landmark_labels import label_landmarks, train_landmarks
+from pipelines.labelling.segment_truth import rows_with_segments
 from pipelines.labelling.segmentation import label_segments, train_segmenter
-from pipelines.params import LandmarksParams, SegmenterTrainingParams, SegmentParams
-from pipelines.shards import ShardReader, decode, read_rows
-from pipelines.weights import HISTORY, WEIGHTS
+from pipelines.params import LandmarksParams, SegmenterTrainingParams, SegmentParams, SegmentTruth
+from pipelines.shards import ShardReader, decode, read_rows, write_rows
+from pipelines.weights import HISTORY, WEIGHTS, read_description
 from tests.label_folders import CROP, toy_landmarks, write_crops
 
 TRAINING = SegmenterTrainingParams(
@@ -25,6 +26,7 @@ TRAINING = SegmenterTrainingParams(
     batch_size=2,
     learning_rate=1.0e-3,
     seed=1,
+    truth="synthetic",
 )
 OWN = LandmarksParams(network="own", batch_size=4, precision="fp32")
 
@@ -81,6 +83,33 @@ def test_real_photographs_alone_cannot_train(train: Any, stage: str, tmp_path: P
     write_crops(tmp_path, 2, synthetic=False)
     with pytest.raises(ValueError, match=rf"{stage}: no synthetic photograph with truth .* photographs\.source"):
         train(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=TRAINING)
+
+
+@pytest.mark.parametrize(("kind", "numbers"), [("synthetic", [0, 1]), ("annotated", [2]), ("mix", [0, 1, 2])])
+def test_the_segmenter_learns_from_the_truth_that_it_is_told(
+    kind: SegmentTruth, numbers: list[int], tmp_path: Path
+) -> None:
+    write_crops(tmp_path, 3, annotated=1)
+    aligned, truth = tmp_path / "aligned", tmp_path / "truth"
+    assert rows_with_segments(aligned, truth, kind)["key"].tolist() == [f"face-{number:02d}" for number in numbers]
+    train_segmenter(aligned, truth, tmp_path / "weights", params=TRAINING.model_copy(update={"truth": kind}))
+    description = read_description(tmp_path / "weights")
+    assert (description["truth"], description["crops"]) == (kind, len(numbers))
+
+
+def test_of_a_photograph_with_several_faces_the_annotation_is_not_used(tmp_path: Path) -> None:
+    write_crops(tmp_path, 3, annotated=2)
+    rows = read_rows(tmp_path / "aligned")
+    again = rows.iloc[[1]].assign(key="face-01-1")
+    write_rows(tmp_path / "aligned", pd.concat([rows, again]))
+    assert rows_with_segments(tmp_path / "aligned", tmp_path / "truth", "annotated")["key"].tolist() == ["face-02"]
+
+
+@pytest.mark.parametrize("kind", ["annotated", "mix"])
+def test_without_annotated_photographs_their_truth_is_an_error(kind: SegmentTruth, tmp_path: Path) -> None:
+    write_crops(tmp_path, 2)
+    with pytest.raises(ValueError, match=rf"train_segmenter\.truth: {kind}, but no annotated photograph"):
+        rows_with_segments(tmp_path / "aligned", tmp_path / "truth", kind)
 
 
 def test_a_diverging_training_names_its_learning_rate(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tarfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -11,26 +12,19 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from models.segments import SEGMENT_INDEX
 from pipelines.face_model_file import save_face_model
 from pipelines.params import PhotographsParams
 from pipelines.photographs.collect import collect_photographs
-from pipelines.photographs.splits import split_identities
 from pipelines.shards import ShardReader, decode, read_rows, sha256_of, verify
+from tests.small_pictures import SIDE, put, small_jpeg, small_picture
 from tests.toy import toy_face_arrays
-
-SIDE = 80
-
-
-def _picture(seed: int, size: tuple[int, int] = (SIDE, SIDE)) -> Image.Image:
-    """A smooth random picture (width, height) that survives JPEG."""
-    coarse = np.random.default_rng(seed).integers(0, 255, (4, 4, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
 
 
 def _params(source: Path | str, **changes: Any) -> PhotographsParams:
     values: dict[str, Any] = {
-        "source": str(source), "extra": (), "people": 4 if source == "synthetic" else 1,
-        "photographs_per_person": 2, "size": 128,
+        "source": str(source), "layout": "auto", "extra": (), "people": 4 if source == "synthetic" else 1,
+        "photographs_per_person": 2, "size": 128, "test_photographs": 0,
         "test_fraction": 0.25, "validation_fraction": 0.25, "maximum_megapixels": 1.0, "minimum_side": 64,
         "longest_side": 300, "glasses_fraction": 0.2, "hat_fraction": 0.2, "occluder_fraction": 0.2,
         "specular_lights": 1, "keys_per_shard": 3, "workers": 1, "seed": 1,
@@ -44,7 +38,9 @@ def _collect(folder: Path, params: PhotographsParams, output: str = "output") ->
     if not face_model.exists():
         save_face_model(face_model, toy_face_arrays())
     target = folder / output
-    collect_photographs(face_model, target / "photographs", target / "truth", params=params, distance_mm=1000.0)
+    collect_photographs(
+        face_model, target / "photographs", target / "truth", params=params, distance_mm=1000.0, memo=target / "memo"
+    )
     return read_rows(target / "photographs").set_index("name")
 
 
@@ -52,7 +48,7 @@ def _collect(folder: Path, params: PhotographsParams, output: str = "output") ->
 def source(tmp_path: Path) -> Path:
     folder = tmp_path / "source"
     folder.mkdir()
-    _picture(0).save(folder / "good.jpg")
+    small_picture(0).save(folder / "good.jpg")
     return folder
 
 
@@ -77,12 +73,12 @@ def test_text_named_as_a_picture(tmp_path: Path, source: Path) -> None:
 
 def test_empty_file(tmp_path: Path, source: Path) -> None:
     (source / "empty.png").write_bytes(b"")
-    assert _reason(tmp_path, source, "empty.png") == "not a picture"
+    assert _reason(tmp_path, source, "empty.png") == "empty file"
 
 
 def test_truncated_picture(tmp_path: Path, source: Path) -> None:
     buffer = io.BytesIO()
-    _picture(1, (200, 200)).save(buffer, "JPEG")
+    small_picture(1, (200, 200)).save(buffer, "JPEG")
     (source / "half.jpg").write_bytes(buffer.getvalue()[: len(buffer.getvalue()) // 2])
     reason = _reason(tmp_path, source, "half.jpg")
     assert reason.startswith("broken picture: ")
@@ -102,7 +98,7 @@ def test_hundred_megapixels_are_rejected_by_their_header(tmp_path: Path, source:
 
 
 def test_small_picture(tmp_path: Path, source: Path) -> None:
-    _picture(2, (63, 90)).save(source / "small.png")
+    small_picture(2, (63, 90)).save(source / "small.png")
     assert _reason(tmp_path, source, "small.png") == "too small: 63 x 90 px, at least 64 px a side are needed"
 
 
@@ -113,7 +109,7 @@ def test_duplicate_names_the_first_one_in_any_encoding(tmp_path: Path, source: P
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "CMYK", "P", "1", "I;16", "I", "F"])
 def test_every_mode_becomes_rgb(tmp_path: Path, source: Path, mode: str) -> None:
-    picture = _picture(3)
+    picture = small_picture(3)
     grey = np.asarray(picture.convert("L"))
     if mode == "I;16":
         converted = Image.fromarray(grey.astype(np.uint16) * 257)
@@ -163,16 +159,16 @@ def test_exif_rotation_is_applied(tmp_path: Path, source: Path) -> None:
 
 
 def test_large_pictures_are_shrunk(tmp_path: Path, source: Path) -> None:
-    _picture(4, (900, 600)).save(source / "large.jpg")
+    small_picture(4, (900, 600)).save(source / "large.jpg")
     row = _collect(tmp_path, _params(source)).loc["large.jpg"]
     assert (row.width, row.height) == (300, 200)
-    assert np.abs(_stored(tmp_path, row.key).astype(float) - np.asarray(_picture(4, (300, 200)))).mean() < 6
+    assert np.abs(_stored(tmp_path, row.key).astype(float) - np.asarray(small_picture(4, (300, 200)))).mean() < 6
 
 
 def test_names_are_relative_and_folders_are_identities(tmp_path: Path, source: Path) -> None:
     for number, name in enumerate(("anna/1.jpg", "anna/2.jpg", "set/ben/1.jpg", ".hidden/1.jpg", "ähm ü.jpg")):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
-        _picture(10 + number).save(source / name)
+        small_picture(10 + number).save(source / name)
     rows = _collect(tmp_path, _params(source))
     assert dict(rows.identity[~rows.synthetic]) == {
         "anna/1.jpg": "anna", "anna/2.jpg": "anna", "good.jpg": "", "set/ben/1.jpg": "set/ben", "ähm ü.jpg": "",
@@ -184,7 +180,7 @@ def test_names_are_relative_and_folders_are_identities(tmp_path: Path, source: P
 
 def test_a_key_stays_when_other_files_come(tmp_path: Path, source: Path) -> None:
     before = _collect(tmp_path, _params(source)).loc["good.jpg"].key
-    _picture(20).save(source / "another.jpg")
+    small_picture(20).save(source / "another.jpg")
     assert _collect(tmp_path, _params(source), "again").loc["good.jpg"].key == before
 
 
@@ -197,14 +193,14 @@ def test_no_photograph_left_is_an_error_with_the_reasons(tmp_path: Path, source:
 
 
 def test_a_missing_folder_and_a_missing_extra_are_errors(tmp_path: Path, source: Path) -> None:
-    with pytest.raises(ValueError, match="'synthetic' or a folder"):
+    with pytest.raises(ValueError, match="'synthetic', a folder"):
         _collect(tmp_path, _params(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match=r"photographs\.extra: .*nobody\.jpg"):
         _collect(tmp_path, _params(source, extra=("nobody.jpg",)))
 
 
 def test_extra_photographs_are_in_a_split_of_their_own(tmp_path: Path, source: Path) -> None:
-    _picture(30).save(tmp_path / "friend.jpg")
+    small_picture(30).save(tmp_path / "friend.jpg")
     rows = _collect(tmp_path, _params(source, extra=("astronaut", str(tmp_path / "friend.jpg"))))
     assert dict(rows.split[~rows.synthetic]) == {"good.jpg": "train", "astronaut.png": "extra", "friend.jpg": "extra"}
     assert rows.loc["astronaut.png"].key == "astronaut"
@@ -214,7 +210,7 @@ def test_extra_photographs_are_in_a_split_of_their_own(tmp_path: Path, source: P
 def test_extra_photographs_of_one_name_stay_apart(tmp_path: Path, source: Path) -> None:
     for number, folder in enumerate(("a", "b", "c")):
         (tmp_path / folder).mkdir()
-        _picture(60 + min(number, 1)).save(tmp_path / folder / "me.jpg")
+        small_picture(60 + min(number, 1)).save(tmp_path / folder / "me.jpg")
     paths = tuple(str(tmp_path / folder / "me.jpg") for folder in ("a", "b", "c", "a"))
     rows = _collect(tmp_path, _params(source, extra=paths)).loc["me.jpg"]
     assert rows.key.nunique() == 3
@@ -243,7 +239,7 @@ def test_synthetic_photographs_have_a_truth_for_each(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["synthetic", "folder"])
 def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, source: Path, kind: str) -> None:
     for number in range(4):
-        _picture(40 + number).save(source / f"{number}.jpg")
+        small_picture(40 + number).save(source / f"{number}.jpg")
     hashes = []
     for workers in (1, 2):
         output = tmp_path / f"workers{workers}"
@@ -254,19 +250,61 @@ def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, source: Pa
     assert len(hashes[0]) >= 6
 
 
-def test_splits_have_one_identity_each_when_there_are_enough() -> None:
-    for count, expected in ((1, (0, 0, 1)), (2, (1, 0, 1)), (3, (1, 1, 1)), (40, (4, 2, 34))):
-        split = split_identities(
-            [f"person {n}" for n in range(count)] * 2, test_fraction=0.1, validation_fraction=0.05, seed=3
-        )
-        parts = list(split.values())
-        assert tuple(parts.count(name) for name in ("test", "validation", "train")) == expected
+def test_a_jpeg_whose_header_promises_gigapixels_is_rejected_undecoded(tmp_path: Path, source: Path) -> None:
+    content = bytearray(small_jpeg(1))
+    frame = content.index(b"\xff\xc0")  # marker, length (2), precision (1), height (2), width (2)
+    content[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
+    (source / "bomb.jpg").write_bytes(content)
+    reason = _reason(tmp_path, source, "bomb.jpg", maximum_megapixels=64.0)
+    assert reason == "too large: 3600.0 megapixels, at most 64 are read"
 
 
-def test_splits_follow_the_seed_and_not_the_order() -> None:
-    names = [f"person {n}" for n in range(30)]
-    first, same, other = (
-        split_identities(order, test_fraction=0.2, validation_fraction=0.2, seed=seed)
-        for order, seed in ((names, 1), (names[::-1], 1), (names, 2))
-    )
-    assert first == same != other
+def test_a_file_larger_than_any_photograph_is_rejected_unread(tmp_path: Path, source: Path) -> None:
+    with (source / "film.jpg").open("wb") as file:
+        file.truncate(9_000_000)  # a hole, which takes no space
+    assert _reason(tmp_path, source, "film.jpg") == "too large: 9.0 MB, at most 8 MB are read"
+
+
+def test_a_folder_and_an_archive_of_it_give_the_same_photographs(tmp_path: Path, source: Path) -> None:
+    for seed, name in enumerate(("anna/1.jpg", "anna/2.jpg", "ben/1.jpg"), start=1):
+        put(source / name, seed=seed)
+    with tarfile.open(tmp_path / "faces.tar.gz", "w:gz") as tar:
+        for path in sorted(source.rglob("*.jpg")):
+            tar.add(path, path.relative_to(source))
+    from_folder = _collect(tmp_path, _params(source), "folder")
+    from_archive = _collect(tmp_path, _params(tmp_path / "faces.tar.gz"), "archive")
+    pd.testing.assert_frame_equal(from_folder, from_archive)
+    shards = [sorted((tmp_path / name / "photographs").glob("*.tar")) for name in ("folder", "archive")]
+    assert [path.read_bytes() for path in shards[0]] == [path.read_bytes() for path in shards[1]]
+
+
+def test_the_number_of_test_photographs_is_that_of_the_source_and_not_of_its_companions(
+    tmp_path: Path, source: Path
+) -> None:
+    for seed in range(1, 10):
+        put(source / f"{seed}.jpg", seed=seed)
+    rows = _collect(tmp_path, _params(source, people=4, test_photographs=4))
+    assert (rows.split == "test").sum() == 4
+    assert rows[rows.split == "companion-test"].identity.nunique() == 1
+
+
+def test_annotated_segments_lie_beside_the_synthetic_truth(tmp_path: Path) -> None:
+    source = tmp_path / "LaPa"
+    for number in range(2):
+        put(source / f"train/images/{number}.jpg", seed=number)
+    classes = np.full((SIDE, SIDE), 10, np.uint8)
+    (source / "train/labels").mkdir()
+    Image.fromarray(classes).save(source / "train/labels/0.png")
+    rows = _collect(tmp_path, _params(source))
+    truth = ShardReader(tmp_path / "output" / "truth")
+    annotated, bare = rows.loc["train/images/0.jpg"].key, rows.loc["train/images/1.jpg"].key
+    assert annotated in truth and bare not in truth
+    assert (decode(truth.read(annotated, "segments.png")) == SEGMENT_INDEX["hair"]).all()
+    assert annotated not in set(read_rows(tmp_path / "output" / "truth").key)
+
+
+def test_a_listed_file_that_is_missing_does_not_stop_the_run(tmp_path: Path, source: Path) -> None:
+    put(source / "faces.csv", b"path\ngood.jpg\nnowhere.jpg\n")
+    rows = _collect(tmp_path, _params(source / "faces.csv"))
+    assert rows.loc["good.jpg"].status == "kept"
+    assert (rows.loc["nowhere.jpg"].status, rows.loc["nowhere.jpg"].reason) == ("rejected", "missing file")

@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import pickle
@@ -175,3 +176,13 @@ def test_rows_survive_with_their_lists(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again["landmarks"][1], [3.0, 4.0])
     with pytest.raises(FileNotFoundError, match="was the stage that writes this folder run"):
         read_rows(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
+def test_a_full_disk_is_an_error_and_leaves_nothing_that_counts_as_finished(tmp_path: Path) -> None:
+    (tmp_path / shard_name(1)).symlink_to("/dev/full")
+    with pytest.raises(OSError) as caught:
+        _write(tmp_path)
+    assert caught.value.errno == errno.ENOSPC
+    with pytest.raises(FileNotFoundError, match=f"no {MANIFEST}"):
+        ShardReader(tmp_path)
