@@ -29,6 +29,18 @@ def test_an_entry_is_a_shard_and_its_rows(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["entry"]
 
 
+def test_an_entry_comes_at_once(tmp_path: Path) -> None:
+    """It is the folder that was written, renamed: a copy could be interrupted half way."""
+    inodes = []
+
+    def watched() -> Iterator[Item]:
+        inodes.extend(folder.stat().st_ino for folder in tmp_path.glob("partial-*"))
+        yield from _items()
+
+    _make(tmp_path, ShardTask(watched, tmp_path / "entry", 2))
+    assert inodes == [(tmp_path / "entry").stat().st_ino]
+
+
 def test_a_failed_shard_leaves_nothing(tmp_path: Path) -> None:
     def failing() -> Iterator[Item]:
         yield Item("a", {"txt": b"text"}, {"key": "a"})
