@@ -91,6 +91,7 @@ class NetworkTrainingParams(Section):
 
     encoder: Literal["resnet18", "resnet34", "resnet50"]
     input_size: Annotated[int, Field(ge=64, le=512, multiple_of=32)]
+    precision: Precision
     iterations: Count
     batch_size: Count
     learning_rate: Positive

@@ -10,9 +10,21 @@ from skimage.draw import polygon2mask
 
 from models.landmarks import FIVE_POINT_TEMPLATE
 from models.segments import SEGMENT_INDEX
+from pipelines.params import SegmenterTrainingParams
 from pipelines.shards import ShardWriter, encode_jpeg, encode_png, write_rows
 
 CROP = 64
+BRIEF_TRAINING = SegmenterTrainingParams(
+    architecture="unet",
+    truth="synthetic",
+    encoder="resnet18",
+    input_size=64,
+    precision="fp32",
+    iterations=2,
+    batch_size=2,
+    learning_rate=1.0e-3,
+    seed=1,
+)
 
 
 def write_photographs(

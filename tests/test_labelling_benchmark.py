@@ -11,13 +11,9 @@ from pipelines.labelling.detection import Face
 from pipelines.labelling.landmark_labels import train_landmarks
 from pipelines.labelling.segmentation import train_segmenter
 from pipelines.labelling.skin_mixture import fit_skin
-from pipelines.params import FitSkinParams, NetworkTrainingParams
-from tests.label_folders import write_crops, write_photographs
+from pipelines.params import FitSkinParams
+from tests.label_folders import BRIEF_TRAINING, write_crops, write_photographs
 from tests.label_tree import smoke_params
-
-TRAINING = NetworkTrainingParams(
-    encoder="resnet18", input_size=64, iterations=1, batch_size=2, learning_rate=1.0e-4, seed=1
-)
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +23,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_crops(root, 3)
     aligned, truth, weights = root / "aligned", root / "truth", root / "weights"
     (root / "labels").mkdir()
-    train_segmenter(aligned, truth, weights / "segmenter", params=TRAINING)
-    train_landmarks(aligned, truth, weights / "landmarks", params=TRAINING)
-    fit = FitSkinParams(components=2, pixels=2000, skin_prior=0.5, seed=1)
+    train_segmenter(aligned, truth, weights / "segmenter", params=BRIEF_TRAINING)
+    train_landmarks(aligned, truth, weights / "landmarks", params=BRIEF_TRAINING)
+    fit = FitSkinParams(mixtures="fitted", components=2, pixels=2000, skin_prior=0.5, seed=1)
     fit_skin(aligned, aligned, truth, weights / "skin.json", params=fit)
     aligned.rename(root / "labels/aligned")
     person = skimage.data.astronaut()[:256, 96:352]

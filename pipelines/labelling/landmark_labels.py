@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models import augmentation
 from models.augmentation import Movements, move_landmarks, random_movements
@@ -16,7 +16,7 @@ from pipelines.dataset import resized
 from pipelines.device import best_device
 from pipelines.engines import IN_THIS_PROCESS
 from pipelines.labelling import fan, network_training, precision
-from pipelines.labelling.network_training import crop_batches, train_network
+from pipelines.labelling.network_training import Forward, crop_batches, train_network
 from pipelines.labelling.precision import CHECKED_CROPS, checked_precision, in_precision, resolved_precision
 from pipelines.labelling.shard_map import LabelShard, map_shards
 from pipelines.labelling.truth import LandmarkedCrops, training_rows
@@ -37,7 +37,7 @@ def train_landmarks(aligned: Path, truth: Path, output: Path, *, params: Network
     """Train the landmark network on the synthetic training crops."""
     rows = training_rows(aligned, truth, "train_landmarks")
 
-    def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+    def loss_of(network: Forward, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         image, landmarks = _augmented(*batch, size=params.input_size, generator=generator)
         return heatmap_loss(network(image), landmarks / STRIDE)
 

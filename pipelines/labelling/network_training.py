@@ -14,8 +14,11 @@ from tqdm import tqdm
 
 from pipelines.dataset import EndlessSampler, endless_batches
 from pipelines.device import best_device
+from pipelines.labelling.precision import resolved_precision
 from pipelines.params import NetworkTrainingParams
 from pipelines.shards import ShardReader, decode
+
+Forward = Callable[[Tensor], Tensor]
 
 LOGGED_STEPS = 50  # points of the training curve
 
@@ -24,13 +27,14 @@ def train_network(
     network: nn.Module,
     dataset: Dataset[Any],
     *,
-    loss_of: Callable[[nn.Module, Any, torch.Generator], Tensor],
+    loss_of: Callable[[Forward, Any, torch.Generator], Tensor],
     params: NetworkTrainingParams,
     stage: str,
 ) -> pd.DataFrame:
     """Train in place with Adam and a one-cycle learning rate; returns the curve: step, mean loss since the last, rate.
 
-    `loss_of` augments a batch with the generator and gives its loss.
+    `loss_of` augments a batch with the generator and gives its loss; only the network that it calls computes in
+    `params.precision`.
     """
     network.to(best_device()).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
@@ -39,12 +43,13 @@ def train_network(
     )
     sampler = EndlessSampler(len(dataset), params.seed)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(params.seed)
+    forward = _forward_in(resolved_precision(params.precision), network)
     history, losses = [], []
     batches = islice(endless_batches(dataset, params.batch_size, sampler), params.iterations)
     with tqdm(batches, desc=stage, total=params.iterations, smoothing=0.05) as progress:
         for step, batch in enumerate(progress, start=1):
             rate = schedule.get_last_lr()[0]
-            loss = loss_of(network, batch, generator)
+            loss = loss_of(forward, batch, generator)
             if not torch.isfinite(loss):
                 raise ValueError(f"{stage}: the loss is not finite at step {step}; lower {stage}.learning_rate")
             optimizer.zero_grad(set_to_none=True)
@@ -58,6 +63,17 @@ def train_network(
                 losses = []
     network.eval()
     return pd.DataFrame(history)
+
+
+def _forward_in(precision: str, network: nn.Module) -> Forward:
+    """The network as a function of pictures; its results are of 32 bits in either precision."""
+
+    def forward(image: Tensor) -> Tensor:
+        with torch.autocast(image.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            result: Tensor = network(image)
+        return result.float()
+
+    return forward
 
 
 def crop_batches(

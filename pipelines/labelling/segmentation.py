@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models import augmentation
 from models.augmentation import Movements, move_pictures, random_movements
@@ -17,7 +17,7 @@ from pipelines.dataset import resized
 from pipelines.device import best_device
 from pipelines.engines import IN_THIS_PROCESS
 from pipelines.labelling import network_training, precision
-from pipelines.labelling.network_training import crop_batches, train_network
+from pipelines.labelling.network_training import Forward, crop_batches, train_network
 from pipelines.labelling.precision import CHECKED_CROPS, checked_precision, in_precision, resolved_precision
 from pipelines.labelling.segment_truth import rows_with_segments
 from pipelines.labelling.shard_map import LabelShard, map_shards
@@ -42,7 +42,7 @@ def train_segmenter(aligned: Path, truth: Path, output: Path, *, params: Segment
     segmenter.set_prior(counts)
     segmenter.class_weights.copy_(class_weights(counts.sum(dim=(1, 2))))
 
-    def loss_of(network: nn.Module, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
+    def loss_of(network: Forward, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
         image, segments = _augmented(*batch, size=params.input_size, generator=generator)
         return weighted_cross_entropy(network(image), segments, segmenter.class_weights)
 

@@ -13,27 +13,17 @@ from pipelines.labelling import fan
 from pipelines.labelling.landmark_labels import label_landmarks, train_landmarks
 from pipelines.labelling.segment_truth import rows_with_segments
 from pipelines.labelling.segmentation import label_segments, train_segmenter
-from pipelines.params import LandmarksParams, SegmenterTrainingParams, SegmentParams, SegmentTruth
+from pipelines.params import LandmarksParams, SegmentParams, SegmentTruth
 from pipelines.shards import ShardReader, decode, read_rows, write_rows
 from pipelines.weights import HISTORY, WEIGHTS, read_description
-from tests.label_folders import CROP, toy_landmarks, write_crops
+from tests.label_folders import BRIEF_TRAINING, CROP, toy_landmarks, write_crops
 
-TRAINING = SegmenterTrainingParams(
-    architecture="unet",
-    encoder="resnet18",
-    input_size=64,
-    iterations=2,
-    batch_size=2,
-    learning_rate=1.0e-3,
-    seed=1,
-    truth="synthetic",
-)
 OWN = LandmarksParams(network="own", batch_size=4, precision="fp32")
 
 
 def test_segmenter_learns_and_labels_every_crop(tmp_path: Path) -> None:
     write_crops(tmp_path, 4)
-    longer = TRAINING.model_copy(update={"iterations": 30, "batch_size": 4, "learning_rate": 3.0e-3})
+    longer = BRIEF_TRAINING.model_copy(update={"iterations": 30, "batch_size": 4, "learning_rate": 3.0e-3})
     train_segmenter(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=longer)
     losses = pd.read_csv(tmp_path / "weights" / HISTORY)["loss"]
     assert losses.iloc[-5:].mean() < 0.7 * losses.iloc[:3].mean()
@@ -56,13 +46,13 @@ def test_training_repeats_to_the_byte(tmp_path: Path) -> None:
     write_crops(tmp_path, 3)
     for train, name in ((train_segmenter, "s"), (train_landmarks, "l")):
         for run in ("0", "1"):
-            train(tmp_path / "aligned", tmp_path / "truth", tmp_path / (name + run), params=TRAINING)
+            train(tmp_path / "aligned", tmp_path / "truth", tmp_path / (name + run), params=BRIEF_TRAINING)
         assert (tmp_path / f"{name}0" / WEIGHTS).read_bytes() == (tmp_path / f"{name}1" / WEIGHTS).read_bytes()
 
 
 def test_landmark_network_starts_at_the_mean_face_and_gives_a_row_for_every_crop(tmp_path: Path) -> None:
     write_crops(tmp_path, 4)
-    gentle = TRAINING.model_copy(update={"learning_rate": 1.0e-4})  # two steps change little: the prior answers
+    gentle = BRIEF_TRAINING.model_copy(update={"learning_rate": 1.0e-4})  # two steps change little: the prior answers
     train_landmarks(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=gentle)
     assert np.isfinite(pd.read_csv(tmp_path / "weights" / HISTORY)).all(axis=None)
     label_landmarks(
@@ -82,7 +72,7 @@ def test_landmark_network_starts_at_the_mean_face_and_gives_a_row_for_every_crop
 def test_real_photographs_alone_cannot_train(train: Any, stage: str, tmp_path: Path) -> None:
     write_crops(tmp_path, 2, synthetic=False)
     with pytest.raises(ValueError, match=rf"{stage}: no synthetic photograph with truth .* photographs\.source"):
-        train(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=TRAINING)
+        train(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=BRIEF_TRAINING)
 
 
 @pytest.mark.parametrize(("kind", "numbers"), [("synthetic", [0, 1]), ("annotated", [2]), ("mix", [0, 1, 2])])
@@ -92,7 +82,7 @@ def test_the_segmenter_learns_from_the_truth_that_it_is_told(
     write_crops(tmp_path, 3, annotated=1)
     aligned, truth = tmp_path / "aligned", tmp_path / "truth"
     assert rows_with_segments(aligned, truth, kind)["key"].tolist() == [f"face-{number:02d}" for number in numbers]
-    train_segmenter(aligned, truth, tmp_path / "weights", params=TRAINING.model_copy(update={"truth": kind}))
+    train_segmenter(aligned, truth, tmp_path / "weights", params=BRIEF_TRAINING.model_copy(update={"truth": kind}))
     description = read_description(tmp_path / "weights")
     assert (description["truth"], description["crops"]) == (kind, len(numbers))
 
@@ -114,7 +104,7 @@ def test_without_annotated_photographs_their_truth_is_an_error(kind: SegmentTrut
 
 def test_a_diverging_training_names_its_learning_rate(tmp_path: Path) -> None:
     write_crops(tmp_path, 2)
-    wild = TRAINING.model_copy(update={"learning_rate": 1.0e30, "iterations": 10})
+    wild = BRIEF_TRAINING.model_copy(update={"learning_rate": 1.0e30, "iterations": 10})
     with pytest.raises(ValueError, match=r"not finite at step \d+; lower train_landmarks\.learning_rate"):
         train_landmarks(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=wild)
 

@@ -12,13 +12,9 @@ from pipelines.labelling import precision
 from pipelines.labelling.landmark_labels import label_landmarks, train_landmarks
 from pipelines.labelling.precision import checked_precision, in_precision, resolved_precision
 from pipelines.labelling.segmentation import label_segments, train_segmenter
-from pipelines.params import LandmarksParams, NetworkTrainingParams, SegmentParams
+from pipelines.params import LandmarksParams, SegmentParams
 from pipelines.shards import read_rows
-from tests.label_folders import write_crops
-
-TRAINING = NetworkTrainingParams(
-    encoder="resnet18", input_size=64, iterations=2, batch_size=2, learning_rate=1.0e-4, seed=1
-)
+from tests.label_folders import BRIEF_TRAINING, write_crops
 
 
 @pytest.mark.parametrize(
@@ -67,8 +63,8 @@ def test_landmarks_keep_their_tenths_of_pixels_in_bf16() -> None:
 def test_batch_size_changes_no_label(wanted: str, tmp_path: Path) -> None:
     write_crops(tmp_path, 5)
     aligned, truth = tmp_path / "aligned", tmp_path / "truth"
-    train_segmenter(aligned, truth, tmp_path / "segmenter", params=TRAINING)
-    train_landmarks(aligned, truth, tmp_path / "network", params=TRAINING)
+    train_segmenter(aligned, truth, tmp_path / "segmenter", params=BRIEF_TRAINING)
+    train_landmarks(aligned, truth, tmp_path / "network", params=BRIEF_TRAINING)
     for size in (2, 5):
         output, memo = tmp_path / str(size), tmp_path / f"memo{size}"
         params = SegmentParams(batch_size=size, precision=wanted)
