@@ -128,6 +128,18 @@ def test_nearer_triangle_hides_the_farther_in_either_order() -> None:
 
 
 @EVERY_KERNEL
+@pytest.mark.parametrize("small_first", [True, False])
+def test_of_equally_deep_triangles_the_first_is_seen_whatever_their_sizes(small_first: bool) -> None:
+    # Small triangles are drawn in groups and large ones alone, so the order of drawing is another one.
+    small, large = [(3, 3, 0.5), (4.9, 3, 0.5), (3, 4.9, 0.5)], [(0, 0, 0.5), (18, 0, 0.5), (0, 18, 0.5)]
+    clip = clip_from_pixel([*small, *large, *small], (8, 8))
+    triangles = torch.tensor([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
+    first = 0 if small_first else 1
+    ids = rasterizer.rasterize(clip, triangles[first:], (8, 8)) + first
+    assert ids[0, 3, 3] == first and ids[0, 7, 7] == 1 and (ids == 2).sum() == 0
+
+
+@EVERY_KERNEL
 def test_depth_of_a_small_triangle_is_that_of_its_plane() -> None:
     # A few steps of 1/256 px wide, so that the rounding of the top-left rule would show; 0.45 at its centre (0.5, 0.5).
     small = [(130 / 256, 130 / 256, 0.35), (124 / 256, 130 / 256, 0.65), (130 / 256, 124 / 256, 0.35)]
