@@ -34,10 +34,10 @@ _native_wanted = os.environ.get("FACET_NATIVE_KERNELS") == "1"
 
 @contextmanager
 def native_kernels(wanted: bool) -> Iterator[None]:
-    """Inside, use the C++ kernels or numba's, whatever the environment says; an error where there is no compiler."""
+    """Inside, use the C++ kernels or numba's, whatever the environment says; RuntimeError without compiler."""
     global _native_wanted
-    if wanted and native.library() is None:
-        raise RuntimeError("no native kernels here: is there a C++ compiler and a writable ~/.cache?")
+    if wanted:
+        native.loaded()
     before, _native_wanted = _native_wanted, wanted
     try:
         yield
