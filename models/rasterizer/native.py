@@ -78,11 +78,12 @@ def interpolate_backward(
     clip: Array,
     triangles: Array,
     ids: Array,
+    with_attributes: bool,
     with_clip: bool,
     attributes_gradient: Array,
     clip_gradient: Array,
 ) -> None:
-    """Twin of `cpu_kernels.interpolate_backward`; leaves `clip_gradient` alone when it is not asked for."""
+    """Twin of `cpu_kernels.interpolate_backward`; leaves alone what is not asked for."""
     loaded().facet_interpolate_backward(
         level(),
         _address(gradient),
@@ -93,7 +94,7 @@ def interpolate_backward(
         _address(triangles, np.int32),
         _address(ids, np.int32),
         *ids.shape,
-        _address(attributes_gradient),
+        _address(attributes_gradient) if with_attributes else None,
         _address(clip_gradient) if with_clip else None,
     )
 

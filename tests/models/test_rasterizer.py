@@ -304,9 +304,19 @@ def test_interpolation_passes_gradcheck() -> None:
 def test_gradient_is_computed_for_what_asks_for_it() -> None:
     clip, triangles, _ = sphere_before_wall(1)
     ids = rasterizer.rasterize(clip, triangles, (9, 9))
-    attributes = torch.rand(1, clip.shape[1], 3, requires_grad=True)
-    rasterizer.interpolate(attributes, clip, triangles, ids).sum().backward()
-    assert attributes.grad is not None and clip.grad is None
+    change = torch.randn(1, 9, 9, 3, generator=torch.Generator().manual_seed(1))
+
+    def gradients(*asking: bool) -> list[Tensor | None]:
+        attributes = torch.sin(torch.arange(clip.shape[1] * 3.0)).view(1, -1, 3).requires_grad_(asking[0])
+        points = clip.clone().requires_grad_(asking[1])
+        rasterizer.interpolate(attributes, points, triangles, ids).backward(change)
+        return [attributes.grad, points.grad]
+
+    both = gradients(True, True)
+    assert both[0] is not None and both[0].any() and both[1] is not None and both[1].any()
+    for asking in ((True, False), (False, True)):
+        for asked, found, expected in zip(asking, gradients(*asking), both, strict=True):
+            assert torch.equal(found, expected) if asked else found is None
 
 
 # --- how outlines move
