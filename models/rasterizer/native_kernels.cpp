@@ -503,6 +503,28 @@ ALWAYS_INLINE int32_t next_pixels(const int32_t* ids, int32_t column, int32_t wi
     return column;
 }
 
+// One of the arrays with numbers for each vertex, `stride` of them; null where it is not used.
+struct PerVertex {
+    const float* start;
+    size_t stride;
+};
+
+// Ask the memory for the corners of the pixels after the present ones, and for the triangles of those further on: they
+// lie anywhere, and no processor looks ahead far enough by itself.
+template <size_t Count>
+ALWAYS_INLINE void fetch_ahead(
+    const int32_t* triangles, const int32_t* ids, int32_t column, int32_t width, const PerVertex (&arrays)[Count]) {
+    for (int32_t next = column; next < std::min(column + kLanes, width); next++) {
+        if (ids[next] < 0) continue;
+        const int32_t* corners = triangles + 3 * size_t(ids[next]);
+        for (int k = 0; k < 3; k++)
+            for (const PerVertex& array : arrays)
+                if (array.start) __builtin_prefetch(array.start + array.stride * size_t(corners[k]));
+    }
+    for (int32_t next = column + 2 * kLanes; next < std::min(column + 3 * kLanes, width); next++)
+        if (ids[next] >= 0) __builtin_prefetch(triangles + 3 * size_t(ids[next]));
+}
+
 // Perspective-correct weights of the corners (see _corner_ratios in cpu_kernels.py).
 ALWAYS_INLINE void weigh(const Mesh& mesh, const int32_t* ids, const float* centres, float y, Pixels& pixels) {
     float w[3][kLanes];
@@ -549,6 +571,7 @@ template <int Channels>
 ALWAYS_INLINE void interpolate(const Mesh& mesh, const int32_t* ids, const Picture& picture, float* image) {
     const int channels = Channels ? Channels : mesh.channels;
     const float* centres = column_centres(picture.width);
+    const PerVertex read[] = {{mesh.clip, 4}, {mesh.attributes, size_t(channels)}};
     Pixels pixels;
     for (int32_t row = picture.first_row; row < picture.end_row; row++) {
         const int32_t* row_ids = ids + size_t(row) * picture.width;
@@ -558,6 +581,7 @@ ALWAYS_INLINE void interpolate(const Mesh& mesh, const int32_t* ids, const Pictu
         for (int32_t column = 0; column < picture.width;) {
             column = next_pixels(row_ids, column, picture.width, pixels);
             if (pixels.count == 0) continue;
+            fetch_ahead(mesh.triangles, row_ids, column, picture.width, read);
             weigh(mesh, row_ids, centres, y, pixels);
             for (int lane = 0; lane < pixels.count; lane++) {
                 const float* a = mesh.attributes + size_t(pixels.corner[0][lane]) * channels;
@@ -652,6 +676,9 @@ ALWAYS_INLINE void interpolate_back(
     float* clip_gradient) {
     const int channels = Channels ? Channels : mesh.channels;
     const float* centres = column_centres(picture.width);
+    const size_t stride = size_t(channels);
+    const PerVertex touched[] = {
+        {mesh.clip, 4}, {mesh.attributes, stride}, {attributes_gradient, stride}, {clip_gradient, 4}};
     Pixels pixels;
     float to_a[kLanes] = {}, to_b[kLanes] = {};
     for (int32_t row = 0; row < picture.height; row++) {
@@ -661,6 +688,7 @@ ALWAYS_INLINE void interpolate_back(
         for (int32_t column = 0; column < picture.width;) {
             column = next_pixels(row_ids, column, picture.width, pixels);
             if (pixels.count == 0) continue;
+            fetch_ahead(mesh.triangles, row_ids, column, picture.width, touched);
             weigh(mesh, row_ids, centres, y, pixels);
             if (attributes_gradient) spread_colour<Channels>(mesh, pixels, row_gradient, attributes_gradient);
             if (!clip_gradient) continue;
