@@ -282,12 +282,11 @@ TARGET_AVX512 ALWAYS_INLINE void enter(__mmask16 mask, __m512 depth, __m512i pix
     }
 }
 
-// Small triangles that may meet a pixel centre, gathered until they are worth drawing. By corner: packed place, number
-// and depth of the vertex. Those with a single pixel in their box, two of three in a fine mesh, do not wait for larger
-// ones.
+// Small triangles that may meet a pixel centre, gathered until they are worth drawing. By corner: packed place and
+// depth of the vertex. Those with a single pixel in their box, two of three in a fine mesh, do not wait for larger ones.
 constexpr int kMany = 128;
 struct Waiting {
-    alignas(64) int32_t places[3][kMany + 16], vertices[3][kMany + 16], triangles[kMany + 16];
+    alignas(64) int32_t places[3][kMany + 16], triangles[kMany + 16];
     alignas(64) float depths[3][kMany + 16];
     int count = 0;
 };
@@ -296,11 +295,9 @@ struct Waitings {
 };
 
 TARGET_AVX512 ALWAYS_INLINE void append(
-    Waiting& waiting, __mmask16 mask, const __m512i* places, const __m512i* vertices, __m512i triangle) {
-    for (int k = 0; k < 3; k++) {
+    Waiting& waiting, __mmask16 mask, const __m512i* places, __m512i triangle) {
+    for (int k = 0; k < 3; k++)
         _mm512_storeu_si512(waiting.places[k] + waiting.count, _mm512_maskz_compress_epi32(mask, places[k]));
-        _mm512_storeu_si512(waiting.vertices[k] + waiting.count, _mm512_maskz_compress_epi32(mask, vertices[k]));
-    }
     _mm512_storeu_si512(waiting.triangles + waiting.count, _mm512_maskz_compress_epi32(mask, triangle));
     waiting.count += __builtin_popcount(mask);
 }
@@ -369,22 +366,6 @@ TARGET_AVX512 void draw_small(const Waiting& waiting, int first, const Picture& 
     }
 }
 
-// Corner numbers of sixteen triangles, the first corners in vertices[0] and so on; zeros from `count` on.
-TARGET_AVX512 ALWAYS_INLINE void load_corners(const int32_t* corners, int count, __m512i* vertices) {
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i part[3];
-    for (int k = 0; k < 3; k++) {
-        const int left = std::clamp(3 * count - 16 * k, 0, 16);
-        part[k] = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << left) - 1), corners + 16 * k);
-    }
-    for (int k = 0; k < 3; k++) {
-        const __m512i place = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(3)), _mm512_set1_epi32(k));
-        const __mmask16 in_last = _mm512_cmpge_epi32_mask(place, _mm512_set1_epi32(32));
-        const __m512i early = _mm512_permutex2var_epi32(part[0], place, part[1]);
-        vertices[k] = _mm512_mask_permutexvar_epi32(early, in_last, place, part[2]);
-    }
-}
-
 // Packed places of the corners of some triangles. Loaded one by one: faster than the processor's own gathering.
 constexpr int kGroup = 256;
 struct Group {
@@ -398,11 +379,12 @@ ALWAYS_INLINE void gather_places(const int32_t* triangles, int count, const Scra
 }
 
 // Draw all of the waiting triangles.
-TARGET_AVX512 void draw_waiting(Waiting& waiting, const Picture& picture, Scratch& scratch) {
+TARGET_AVX512 void draw_waiting(
+    Waiting& waiting, const int32_t* triangles, const Picture& picture, Scratch& scratch) {
     const float* __restrict depths = scratch.depths.data();
-    for (int k = 0; k < 3; k++)
-        for (int place = 0; place < waiting.count; place++)
-            waiting.depths[k][place] = depths[waiting.vertices[k][place]];
+    for (int place = 0; place < waiting.count; place++)
+        for (int k = 0; k < 3; k++)
+            waiting.depths[k][place] = depths[triangles[3 * size_t(waiting.triangles[place]) + k]];
     for (int first = 0; first < waiting.count; first += 16) draw_small(waiting, first, picture, scratch);
     waiting.count = 0;
 }
@@ -412,8 +394,7 @@ TARGET_AVX512 ALWAYS_INLINE void sort_sixteen(
     const int32_t* triangles, size_t first, int count, const Group& group, const Picture& picture, Scratch& scratch,
     Waitings& waitings) {
     const __mmask16 present = static_cast<__mmask16>((1u << count) - 1);
-    __m512i vertices[3], places[3];
-    load_corners(triangles + 3 * first, count, vertices);
+    __m512i places[3];
     for (int k = 0; k < 3; k++) places[k] = _mm512_load_si512(group.places[k] + first % kGroup);
     const Corner16 a = unpack(places[0]), b = unpack(places[1]), c = unpack(places[2]);
     const Boxes box = boxes(a, b, c, picture);
@@ -437,8 +418,8 @@ TARGET_AVX512 ALWAYS_INLINE void sort_sixteen(
     const __mmask16 small = seen & static_cast<__mmask16>(~single);
     const __mmask16 one_column = _mm512_mask_cmpeq_epi32_mask(small, box.first_x, box.last_x);
     const __mmask16 one_pixel = _mm512_mask_cmpeq_epi32_mask(one_column, box.first_y, box.last_y);
-    append(waitings.one_pixel, one_pixel, places, vertices, number);
-    append(waitings.several, small & static_cast<__mmask16>(~one_pixel), places, vertices, number);
+    append(waitings.one_pixel, one_pixel, places, number);
+    append(waitings.several, small & static_cast<__mmask16>(~one_pixel), places, number);
 }
 
 TARGET_AVX512 void rasterize_sixteen(
@@ -457,10 +438,10 @@ TARGET_AVX512 void rasterize_sixteen(
         const int present = static_cast<int>(std::min<size_t>(16, count - first));
         sort_sixteen(triangles, first, present, group, picture, scratch, waitings);
         for (Waiting* waiting : {&waitings.one_pixel, &waitings.several})
-            if (waiting->count >= kMany) draw_waiting(*waiting, picture, scratch);
+            if (waiting->count >= kMany) draw_waiting(*waiting, triangles, picture, scratch);
     }
-    draw_waiting(waitings.one_pixel, picture, scratch);
-    draw_waiting(waitings.several, picture, scratch);
+    draw_waiting(waitings.one_pixel, triangles, picture, scratch);
+    draw_waiting(waitings.several, triangles, picture, scratch);
     write_ids(picture, scratch, ids);
 }
 
