@@ -49,9 +49,10 @@ def errors(mesh: Mesh, size: int, samples: list[int], method: EdgeMethod, seed: 
     """Error of the gradient for each number of samples."""
     scene = silhouette.make_scene(mesh, seed, size)
     moves, weights = silhouette.motions(scene.clip, seed, size), silhouette.place_weights(size)
+    vertices, corners = mesh.triangles.unique(return_inverse=True)
 
     def mask(clip: Tensor, count: int) -> Tensor:
-        return patch_mask(clip, mesh.triangles, size, samples=count, method=method).permute(0, 2, 3, 1)
+        return patch_mask(clip[:, vertices], corners, size, samples=count, method=method).permute(0, 2, 3, 1)
 
     def value(clip: Tensor) -> float:
         return float((mask(clip, TRUE_SAMPLES)[..., 0].double() * weights).sum())
@@ -69,10 +70,11 @@ def costs(arrays: FaceModelArrays, size: int, samples: list[int], method: EdgeMe
     mouth = mouth_mesh(arrays, OPENINGS["wide open"])
     opened = replace(arrays, mean_shape=mouth.vertices.numpy())
     scene = renderer.make_scene(opened, batch=16, size=size, subdivisions=1).with_channels(3)
+    vertices, corners = mouth.triangles.unique(return_inverse=True)
 
     def draw(count: int) -> None:
         clip = scene.clip.clone().requires_grad_()
-        mask = patch_mask(clip, mouth.triangles, size, samples=count, method=method)
+        mask = patch_mask(clip[:, vertices], corners, size, samples=count, method=method)
         mask.backward(torch.ones_like(mask))
 
     contenders: dict[str, Callable[[], None]] = {"face": lambda: renderer.render(scene, interpolate)}

@@ -115,6 +115,8 @@ class FaceModel(nn.Module):
     specular_basis: Tensor
     triangles: Tensor
     mouth_triangles: Tensor
+    mouth_vertices: Tensor
+    mouth_corners: Tensor
     landmark_vertices: Tensor
     regions: Tensor
     region_ranks: Tensor
@@ -129,8 +131,13 @@ class FaceModel(nn.Module):
             self.register_buffer(name, torch.from_numpy(basis.reshape(len(basis), -1)))  # (modes, 3V)
         for name in ("triangles", "mouth_triangles", "landmark_vertices"):
             self.register_buffer(name, torch.from_numpy(getattr(arrays, name)).to(torch.int32))
+        # The patch of the inner mouth as a mesh of its own: the vertices it uses, and its triangles numbered in them.
+        vertices, corners = torch.unique(self.mouth_triangles, return_inverse=True)
+        self.register_buffer("mouth_vertices", vertices.long())
+        self.register_buffer("mouth_corners", corners.to(torch.int32))
         self.register_buffer("regions", torch.from_numpy(arrays.regions))
         self.register_buffer("region_ranks", torch.unique(self.regions, return_inverse=True)[1])
+        self.region_count = len(self.regions.unique())  # number of different regions that vertices belong to
 
     @property
     def shape_size(self) -> int:
@@ -167,11 +174,6 @@ class FaceModel(nn.Module):
     def landmarks(self, vertices: Float[Tensor, "B V C"]) -> Float[Tensor, "B 68 C"]:
         """The 68 landmark vertices, in whatever frame the vertices are."""
         return vertices[:, self.landmark_vertices.long()]
-
-    @property
-    def region_count(self) -> int:
-        """Number of different regions that vertices belong to."""
-        return int(self.region_ranks.max()) + 1
 
     def shininess_of_vertices(self, shininess: Float[Tensor, "B S"]) -> Float[Tensor, "B S2"]:
         """Shininess (B, 1) of the whole face as it is; of each region (B, region_count), spread over the vertices.

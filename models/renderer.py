@@ -65,6 +65,7 @@ def render(
     """Pictures of `size` × `size` pixels of a posed and lit face.
 
     With one mouth sample a pixel, the inner mouth is there or not; training wants more of them (`patch_mask`).
+    On a GPU the mouth is looked for in a window of half the picture's side, twice as wide as a wide open one.
     """
     ids = rasterize(face.clip, model.triangles, (size, size))
     colours = torch.cat([face.lit_diffuse, face.lit_specular], dim=-1)
@@ -73,7 +74,14 @@ def render(
         diffuse=picture[:, :3],
         specular=picture[:, 3:],
         coverage=coverage(ids).permute(0, 3, 1, 2),
-        mouth=patch_mask(face.clip, model.mouth_triangles, size, samples=mouth_samples, method=edge_method),
+        mouth=patch_mask(
+            face.clip[:, model.mouth_vertices],
+            model.mouth_corners,
+            size,
+            samples=mouth_samples,
+            method=edge_method,
+            window_side=size // 2 if face.clip.is_cuda else None,
+        ),
     )
 
 
@@ -84,27 +92,29 @@ def patch_mask(
     *,
     samples: int,
     method: EdgeMethod = "micro_edges",
+    window_side: int | None = None,
 ) -> Float[Tensor, "B 1 H W"]:
     """How much of each pixel a patch covers, drawn alone, so that its border is a silhouette with a gradient.
 
-    A pixel is the mean of `samples` × `samples` smaller ones. The gradient comes from these, so more samples make it
-    more exact as well: an inner mouth is only a few pixels high.
+    `clip` holds the vertices of the patch and no others. A pixel is the mean of `samples` × `samples` smaller ones. The
+    gradient comes from these, so more samples make it more exact as well: an inner mouth is only a few pixels high.
 
     Only a window around the patch is drawn, of one size for the whole batch but in its own place in each picture: the
-    mouth fills a small part of the picture, and the window pays for the samples.
+    mouth fills a small part of the picture, and the window pays for the samples. Without `window_side`, in pixels, it
+    is as large as the patch, which a GPU would have to tell the host, and wait. With it, nothing leaves the device,
+    and what lies outside of a square window around the middle of a larger patch is not drawn.
     """
     if samples < 1:
         raise ValueError(f"expected at least one sample per pixel and direction, got {samples}")
-    vertices, corners = triangles.unique(return_inverse=True)
-    patch, mask = clip[:, vertices], clip.new_zeros(len(clip), 1, size, size)
-    if not patch.numel():
+    mask = clip.new_zeros(len(clip), 1, size, size)
+    if not clip.numel():
         return mask
-    first, (height, width) = _windows(patch.detach(), size)
-    span = clip.new_tensor([width, height])
+    first, (height, width) = _windows(clip.detach(), size, window_side)
+    span = torch.stack([clip.new_full((), width), clip.new_full((), height)])
     shift = (size - 2 * first) / span - 1  # (B, 2)
-    moved = torch.cat([patch[..., :2] * (size / span) + patch[..., 3:] * shift[:, None], patch[..., 2:]], dim=-1)
-    ids = rasterize(moved, corners, (height * samples, width * samples))
-    fine = edge_gradient(coverage(ids), moved, corners, ids, occlusion=False, method=method)
+    moved = torch.cat([clip[..., :2] * (size / span) + clip[..., 3:] * shift[:, None], clip[..., 2:]], dim=-1)
+    ids = rasterize(moved, triangles, (height * samples, width * samples))
+    fine = edge_gradient(coverage(ids), moved, triangles, ids, occlusion=False, method=method)
     window = avg_pool2d(fine.permute(0, 3, 1, 2), samples)
     pictures = torch.arange(len(clip), device=clip.device)[:, None, None]
     columns = first[:, 0, None] + torch.arange(width, device=clip.device)
@@ -113,14 +123,18 @@ def patch_mask(
     return mask
 
 
-def _windows(clip: Float[Tensor, "B M 4"], size: int) -> tuple[Int[Tensor, "B 2"], tuple[int, int]]:
+def _windows(clip: Float[Tensor, "B M 4"], size: int, side: int | None) -> tuple[Int[Tensor, "B 2"], tuple[int, int]]:
     """First column and row of a window around the points in each picture; and height and width of all windows.
 
     One pixel wider than the points on each side, so that every outline lies inside, and never beyond the picture.
+    With a side, square, with the points in the middle as far as the picture allows.
     """
     pixels = ((clip[..., :2] / clip[..., 3:] + 1) * (0.5 * size)).nan_to_num()
     first = (pixels.amin(dim=1).floor() - 1).clamp(0, size - 1).long()
     last = (pixels.amax(dim=1).ceil() + 1).clamp(1, size).long()
+    if side is not None:
+        side = min(side, size)
+        return ((first + last - side) // 2).clamp(0, size - side), (side, side)
     width, height = (last - first).clamp_min(1).amax(dim=0).tolist()
     return torch.minimum(first, size - first.new_tensor([width, height])), (height, width)
 

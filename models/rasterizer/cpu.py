@@ -34,10 +34,10 @@ _native_wanted = os.environ.get("FACET_NATIVE_KERNELS") == "1"
 
 @contextmanager
 def native_kernels(wanted: bool) -> Iterator[None]:
-    """Inside, use the C++ kernels or numba's, whatever the environment says; an error where there is no compiler."""
+    """Inside, use the C++ kernels or numba's, whatever the environment says; RuntimeError without compiler."""
     global _native_wanted
-    if wanted and native.library() is None:
-        raise RuntimeError("no native kernels here: is there a C++ compiler and a writable ~/.cache?")
+    if wanted:
+        native.loaded()
     before, _native_wanted = _native_wanted, wanted
     try:
         yield
@@ -151,8 +151,14 @@ class _Interpolate(torch.autograd.Function):
         changes, values, points, corners, seen, values_output, points_output = _arrays(
             gradient, attributes, clip, triangles, ids, to_attributes, to_clip
         )
+        with_attributes, with_clip = ctx.needs_input_grad[:2]
+        # With threads to spare, one works out each gradient of a picture; both would have to wait for each other's sums
+        # if each had half of the rows.
+        apart = with_attributes and with_clip and len(clip) < torch.get_num_threads()
+        parts = [(True, False), (False, True)] if apart else [(with_attributes, with_clip)]
 
-        def spread(index: int) -> None:
+        def spread(job: int) -> None:
+            index, part = divmod(job, len(parts))
             cpu_kernels.read_through(points[index])
             cpu_kernels.read_through(values[index])
             ctx.kernels.interpolate_backward(
@@ -161,13 +167,13 @@ class _Interpolate(torch.autograd.Function):
                 points[index],
                 corners,
                 seen[index],
-                ctx.needs_input_grad[1],
+                *parts[part],
                 values_output[index],
                 points_output[index],
             )
 
-        _for_each(spread, len(clip))
-        return to_attributes, to_clip if ctx.needs_input_grad[1] else None, None, None
+        _for_each(spread, len(clip) * len(parts))
+        return to_attributes if with_attributes else None, to_clip if with_clip else None, None, None
 
 
 def _kernels(dtype: torch.dtype) -> ModuleType:
@@ -182,10 +188,12 @@ def _arrays(*tensors: Tensor) -> list[NDArray[Any]]:
 
 def _check_indices(triangles: Tensor, vertex_count: int) -> None:
     """Refuse triangles that point outside the vertices: the kernels would read foreign memory."""
-    if len(triangles) and (int(triangles.min()) < 0 or int(triangles.max()) >= vertex_count):
-        raise ValueError(
-            f"triangles point at vertices {int(triangles.min())} to {int(triangles.max())}, there are {vertex_count}"
-        )
+    if not len(triangles):
+        return
+    corners = triangles.numpy()  # whose search is done before torch has woken its threads
+    lowest, highest = int(corners.min()), int(corners.max())
+    if lowest < 0 or highest >= vertex_count:
+        raise ValueError(f"triangles point at vertices {lowest} to {highest}, there are {vertex_count}")
 
 
 def _check_ids(ids: Tensor, triangle_count: int) -> None:
@@ -214,16 +222,16 @@ def _for_each_band(work: Callable[[int, int, int], None], pictures: int, height:
 
 
 def _for_each(work: Callable[[int], None], count: int) -> None:
-    """Call work(0) to work(count - 1) on as many threads as torch uses, this one included."""
+    """Call work(0) to work(count - 1) on as many threads as torch uses, this one included; the next by who is free."""
     threads = min(torch.get_num_threads(), count)
+    jobs = iter(range(count))
 
-    def share(first: int) -> None:
-        for index in range(first, count, threads):
+    def share() -> None:
+        for index in jobs:
             work(index)
 
-    others = [_pool(os.getpid(), threads - 1).submit(share, first) for first in range(1, threads)]
-    if count:
-        share(0)
+    others = [_pool(os.getpid(), threads - 1).submit(share) for _ in range(1, threads)]
+    share()
     for other in others:
         other.result()
 

@@ -81,7 +81,8 @@ def edge_backward(
 ) -> Float[Tensor, "B V 4"]:
     """Gradient to the clip coordinates from the visible edges of the image, in plain torch, for any device.
 
-    With `occlusion`, colours are carried on by `carried_px` from the pixel centres to the outline.
+    With `occlusion`, colours are carried on by `carried_px` from the pixel centres to the outline. On a GPU every
+    `nonzero` waits for the device: how many pairs have an edge decides the size of all that follows.
     """
     marks = occlusion_marks(clip, triangles, ids) if occlusion else None
     to_clip = torch.zeros_like(clip).flatten(0, 1)

@@ -40,7 +40,7 @@ def rasterize_rows(
     clip: Array, triangles: Array, sub_pixel_bits: int, first_row: int, end_row: int, ids: Array
 ) -> None:
     """Twin of `cpu_kernels.rasterize_rows`."""
-    _loaded().facet_rasterize_rows(
+    loaded().facet_rasterize_rows(
         level(),
         _address(clip),
         len(clip),
@@ -58,7 +58,7 @@ def interpolate_rows(
     attributes: Array, clip: Array, triangles: Array, ids: Array, first_row: int, end_row: int, picture: Array
 ) -> None:
     """Twin of `cpu_kernels.interpolate_rows`."""
-    _loaded().facet_interpolate_rows(
+    loaded().facet_interpolate_rows(
         level(),
         _address(attributes),
         attributes.shape[1],
@@ -78,12 +78,13 @@ def interpolate_backward(
     clip: Array,
     triangles: Array,
     ids: Array,
+    with_attributes: bool,
     with_clip: bool,
     attributes_gradient: Array,
     clip_gradient: Array,
 ) -> None:
-    """Twin of `cpu_kernels.interpolate_backward`; leaves `clip_gradient` alone when it is not asked for."""
-    _loaded().facet_interpolate_backward(
+    """Twin of `cpu_kernels.interpolate_backward`; leaves alone what is not asked for."""
+    loaded().facet_interpolate_backward(
         level(),
         _address(gradient),
         _address(attributes),
@@ -93,7 +94,7 @@ def interpolate_backward(
         _address(triangles, np.int32),
         _address(ids, np.int32),
         *ids.shape,
-        _address(attributes_gradient),
+        _address(attributes_gradient) if with_attributes else None,
         _address(clip_gradient) if with_clip else None,
     )
 
@@ -107,11 +108,12 @@ def library() -> ctypes.CDLL | None:
 @cache
 def level() -> int:
     """Instruction set of this processor: 0 what all have, 1 AVX2, 2 AVX-512."""
-    found: int = _loaded().facet_level()
+    found: int = loaded().facet_level()
     return found
 
 
-def _loaded() -> ctypes.CDLL:
+def loaded() -> ctypes.CDLL:
+    """The compiled kernels; RuntimeError where there are none."""
     kernels = library()
     if kernels is None:
         raise RuntimeError("no native kernels: is there a C++ compiler and a writable ~/.cache?")

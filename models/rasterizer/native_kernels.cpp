@@ -282,51 +282,44 @@ TARGET_AVX512 ALWAYS_INLINE void enter(__mmask16 mask, __m512 depth, __m512i pix
     }
 }
 
-// Small triangles that may meet a pixel centre, gathered until there are sixteen. By corner: packed place and number of
-// the vertex.
+// Small triangles that may meet a pixel centre, gathered until they are worth drawing. By corner: packed place and
+// depth of the vertex. Those with a single pixel in their box, two of three in a fine mesh, do not wait for larger ones.
+constexpr int kMany = 128;
 struct Waiting {
-    alignas(64) int32_t places[3][32], vertices[3][32], triangles[32];
+    alignas(64) int32_t places[3][kMany + 16], triangles[kMany + 16];
+    alignas(64) float depths[3][kMany + 16];
     int count = 0;
+};
+struct Waitings {
+    Waiting one_pixel, several;
 };
 
 TARGET_AVX512 ALWAYS_INLINE void append(
-    Waiting& waiting, __mmask16 mask, const __m512i* places, const __m512i* vertices, __m512i triangle) {
-    for (int k = 0; k < 3; k++) {
+    Waiting& waiting, __mmask16 mask, const __m512i* places, __m512i triangle) {
+    for (int k = 0; k < 3; k++)
         _mm512_storeu_si512(waiting.places[k] + waiting.count, _mm512_maskz_compress_epi32(mask, places[k]));
-        _mm512_storeu_si512(waiting.vertices[k] + waiting.count, _mm512_maskz_compress_epi32(mask, vertices[k]));
-    }
     _mm512_storeu_si512(waiting.triangles + waiting.count, _mm512_maskz_compress_epi32(mask, triangle));
     waiting.count += __builtin_popcount(mask);
 }
 
-TARGET_AVX512 ALWAYS_INLINE void forget_sixteen(Waiting& waiting) {
-    for (int k = 0; k < 3; k++) {
-        _mm512_store_si512(waiting.places[k], _mm512_load_si512(waiting.places[k] + 16));
-        _mm512_store_si512(waiting.vertices[k], _mm512_load_si512(waiting.vertices[k] + 16));
-    }
-    _mm512_store_si512(waiting.triangles, _mm512_load_si512(waiting.triangles + 16));
-    waiting.count = std::max(waiting.count - 16, 0);
-}
-
-// Enter the first sixteen waiting triangles, or as many as there are.
-TARGET_AVX512 void draw_small(const Waiting& waiting, const Picture& picture, Scratch& scratch) {
-    Corner16 a = unpack(_mm512_load_si512(waiting.places[0])), b = unpack(_mm512_load_si512(waiting.places[1]));
-    Corner16 c = unpack(_mm512_load_si512(waiting.places[2]));
+// Enter sixteen of the waiting triangles, from `first` on, or as many as there are.
+TARGET_AVX512 void draw_small(const Waiting& waiting, int first, const Picture& picture, Scratch& scratch) {
+    Corner16 a = unpack(_mm512_load_si512(waiting.places[0] + first));
+    Corner16 b = unpack(_mm512_load_si512(waiting.places[1] + first));
+    Corner16 c = unpack(_mm512_load_si512(waiting.places[2] + first));
     const Boxes box = boxes(a, b, c, picture);
-    __mmask16 mask = static_cast<__mmask16>((1u << std::min(waiting.count, 16)) - 1);
+    __mmask16 mask = static_cast<__mmask16>((1u << std::min(waiting.count - first, 16)) - 1);
     const __m512i zero = _mm512_setzero_si512();
     __m512i area = cross(
         _mm512_sub_epi32(b.x, a.x), _mm512_sub_epi32(b.y, a.y), _mm512_sub_epi32(c.x, a.x),
         _mm512_sub_epi32(c.y, a.y));
     mask = _mm512_mask_test_epi32_mask(mask, area, area);
-    const float* depths = scratch.depths.data();
-    const __m512 none = _mm512_setzero_ps();
-    const __m512 depth_a = _mm512_mask_i32gather_ps(none, mask, _mm512_load_si512(waiting.vertices[0]), depths, 4);
+    const __m512 depth_a = _mm512_load_ps(waiting.depths[0] + first);
+    const __m512 depth_1 = _mm512_load_ps(waiting.depths[1] + first);
+    const __m512 depth_2 = _mm512_load_ps(waiting.depths[2] + first);
     const __mmask16 turned = _mm512_cmplt_epi32_mask(area, zero);
-    __m512i vertex_b = _mm512_load_si512(waiting.vertices[1]), vertex_c = _mm512_load_si512(waiting.vertices[2]);
-    swap_where(turned, vertex_b, vertex_c);
-    const __m512 depth_b = _mm512_mask_i32gather_ps(none, mask, vertex_b, depths, 4);
-    const __m512 depth_c = _mm512_mask_i32gather_ps(none, mask, vertex_c, depths, 4);
+    const __m512 depth_b = _mm512_mask_blend_ps(turned, depth_1, depth_2);
+    const __m512 depth_c = _mm512_mask_blend_ps(turned, depth_2, depth_1);
     swap_where(turned, b.x, c.x);
     swap_where(turned, b.y, c.y);
     area = _mm512_abs_epi32(area);
@@ -360,7 +353,7 @@ TARGET_AVX512 void draw_small(const Waiting& waiting, const Picture& picture, Sc
                 const __m512 infinite = _mm512_set1_ps(std::numeric_limits<float>::infinity());
                 const __mmask16 sound = _mm512_mask_cmp_ps_mask(inside, depth, infinite, _CMP_LT_OQ);
                 const __m512i pixel = _mm512_add_epi32(row, _mm512_set1_epi32(right));
-                enter(sound, depth, pixel, _mm512_load_si512(waiting.triangles), scratch.keys.data());
+                enter(sound, depth, pixel, _mm512_load_si512(waiting.triangles + first), scratch.keys.data());
             }
             at_a = _mm512_sub_epi32(at_a, edge_a.per_column);
             at_b = _mm512_sub_epi32(at_b, edge_b.per_column);
@@ -373,32 +366,36 @@ TARGET_AVX512 void draw_small(const Waiting& waiting, const Picture& picture, Sc
     }
 }
 
-// Corner numbers of sixteen triangles, the first corners in vertices[0] and so on; zeros from `count` on.
-TARGET_AVX512 ALWAYS_INLINE void load_corners(const int32_t* corners, int count, __m512i* vertices) {
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i part[3];
-    for (int k = 0; k < 3; k++) {
-        const int left = std::clamp(3 * count - 16 * k, 0, 16);
-        part[k] = _mm512_maskz_loadu_epi32(static_cast<__mmask16>((1u << left) - 1), corners + 16 * k);
-    }
-    for (int k = 0; k < 3; k++) {
-        const __m512i place = _mm512_add_epi32(_mm512_mullo_epi32(lane, _mm512_set1_epi32(3)), _mm512_set1_epi32(k));
-        const __mmask16 in_last = _mm512_cmpge_epi32_mask(place, _mm512_set1_epi32(32));
-        const __m512i early = _mm512_permutex2var_epi32(part[0], place, part[1]);
-        vertices[k] = _mm512_mask_permutexvar_epi32(early, in_last, place, part[2]);
-    }
+// Packed places of the corners of some triangles. Loaded one by one: faster than the processor's own gathering.
+constexpr int kGroup = 256;
+struct Group {
+    alignas(64) int32_t places[3][kGroup];
+};
+
+ALWAYS_INLINE void gather_places(const int32_t* triangles, int count, const Scratch& scratch, Group& group) {
+    const int32_t* __restrict packed = scratch.packed.data();
+    for (int triangle = 0; triangle < count; triangle++)
+        for (int k = 0; k < 3; k++) group.places[k][triangle] = packed[triangles[3 * triangle + k]];
+}
+
+// Draw all of the waiting triangles.
+TARGET_AVX512 void draw_waiting(
+    Waiting& waiting, const int32_t* triangles, const Picture& picture, Scratch& scratch) {
+    const float* __restrict depths = scratch.depths.data();
+    for (int place = 0; place < waiting.count; place++)
+        for (int k = 0; k < 3; k++)
+            waiting.depths[k][place] = depths[triangles[3 * size_t(waiting.triangles[place]) + k]];
+    for (int first = 0; first < waiting.count; first += 16) draw_small(waiting, first, picture, scratch);
+    waiting.count = 0;
 }
 
 // Draw the large ones of sixteen triangles; let the small ones wait.
 TARGET_AVX512 ALWAYS_INLINE void sort_sixteen(
-    const int32_t* triangles, size_t first, int count, const Picture& picture, Scratch& scratch, Waiting& waiting) {
+    const int32_t* triangles, size_t first, int count, const Group& group, const Picture& picture, Scratch& scratch,
+    Waitings& waitings) {
     const __mmask16 present = static_cast<__mmask16>((1u << count) - 1);
-    __m512i vertices[3], places[3];
-    load_corners(triangles + 3 * first, count, vertices);
-    for (int k = 0; k < 3; k++) {
-        const int32_t* packed = scratch.packed.data();
-        places[k] = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), present, vertices[k], packed, 4);
-    }
+    __m512i places[3];
+    for (int k = 0; k < 3; k++) places[k] = _mm512_load_si512(group.places[k] + first % kGroup);
     const Corner16 a = unpack(places[0]), b = unpack(places[1]), c = unpack(places[2]);
     const Boxes box = boxes(a, b, c, picture);
     __mmask16 seen = _mm512_mask_cmple_epi32_mask(present, box.first_x, box.last_x);
@@ -418,7 +415,11 @@ TARGET_AVX512 ALWAYS_INLINE void sort_sixteen(
     }
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     const __m512i number = _mm512_add_epi32(lane, _mm512_set1_epi32(static_cast<int32_t>(first)));
-    append(waiting, seen & static_cast<__mmask16>(~single), places, vertices, number);
+    const __mmask16 small = seen & static_cast<__mmask16>(~single);
+    const __mmask16 one_column = _mm512_mask_cmpeq_epi32_mask(small, box.first_x, box.last_x);
+    const __mmask16 one_pixel = _mm512_mask_cmpeq_epi32_mask(one_column, box.first_y, box.last_y);
+    append(waitings.one_pixel, one_pixel, places, number);
+    append(waitings.several, small & static_cast<__mmask16>(~one_pixel), places, number);
 }
 
 TARGET_AVX512 void rasterize_sixteen(
@@ -427,15 +428,20 @@ TARGET_AVX512 void rasterize_sixteen(
     snap(clip, vertices, picture, scratch);
     pack(picture, scratch);
     clear_keys(picture, scratch);
-    Waiting waiting;
+    Waitings waitings;
+    Group group;
     for (size_t first = 0; first < count; first += 16) {
+        if (first % kGroup == 0) {
+            const int rest = static_cast<int>(std::min<size_t>(kGroup, count - first));
+            gather_places(triangles + 3 * first, rest, scratch, group);
+        }
         const int present = static_cast<int>(std::min<size_t>(16, count - first));
-        sort_sixteen(triangles, first, present, picture, scratch, waiting);
-        if (waiting.count < 16) continue;
-        draw_small(waiting, picture, scratch);
-        forget_sixteen(waiting);
+        sort_sixteen(triangles, first, present, group, picture, scratch, waitings);
+        for (Waiting* waiting : {&waitings.one_pixel, &waitings.several})
+            if (waiting->count >= kMany) draw_waiting(*waiting, triangles, picture, scratch);
     }
-    draw_small(waiting, picture, scratch);
+    draw_waiting(waitings.one_pixel, triangles, picture, scratch);
+    draw_waiting(waitings.several, triangles, picture, scratch);
     write_ids(picture, scratch, ids);
 }
 
@@ -470,11 +476,34 @@ ALWAYS_INLINE float centre(int32_t place, int32_t size) {
 // Move on to the next pixels of the row that see a surface, from `column` on; returns where the next search starts.
 ALWAYS_INLINE int32_t next_pixels(const int32_t* ids, int32_t column, int32_t width, Pixels& pixels) {
     pixels.count = 0;
+    while (column < width && ids[column] < 0) column++;  // most of a row's background lies together
     for (; column < width && pixels.count < kLanes; column++) {
         pixels.column[pixels.count] = column;
         pixels.count += ids[column] >= 0;
     }
     return column;
+}
+
+// One of the arrays with numbers for each vertex, `stride` of them; null where it is not used.
+struct PerVertex {
+    const float* start;
+    size_t stride;
+};
+
+// Ask the memory for the corners of the pixels after the present ones, and for the triangles of those further on: they
+// lie anywhere, and no processor looks ahead far enough by itself.
+template <size_t Count>
+ALWAYS_INLINE void fetch_ahead(
+    const int32_t* triangles, const int32_t* ids, int32_t column, int32_t width, const PerVertex (&arrays)[Count]) {
+    for (int32_t next = column; next < std::min(column + kLanes, width); next++) {
+        if (ids[next] < 0) continue;
+        const int32_t* corners = triangles + 3 * size_t(ids[next]);
+        for (int k = 0; k < 3; k++)
+            for (const PerVertex& array : arrays)
+                if (array.start) __builtin_prefetch(array.start + array.stride * size_t(corners[k]));
+    }
+    for (int32_t next = column + 2 * kLanes; next < std::min(column + 3 * kLanes, width); next++)
+        if (ids[next] >= 0) __builtin_prefetch(triangles + 3 * size_t(ids[next]));
 }
 
 // Perspective-correct weights of the corners (see _corner_ratios in cpu_kernels.py).
@@ -523,6 +552,7 @@ template <int Channels>
 ALWAYS_INLINE void interpolate(const Mesh& mesh, const int32_t* ids, const Picture& picture, float* image) {
     const int channels = Channels ? Channels : mesh.channels;
     const float* centres = column_centres(picture.width);
+    const PerVertex read[] = {{mesh.clip, 4}, {mesh.attributes, size_t(channels)}};
     Pixels pixels;
     for (int32_t row = picture.first_row; row < picture.end_row; row++) {
         const int32_t* row_ids = ids + size_t(row) * picture.width;
@@ -532,6 +562,7 @@ ALWAYS_INLINE void interpolate(const Mesh& mesh, const int32_t* ids, const Pictu
         for (int32_t column = 0; column < picture.width;) {
             column = next_pixels(row_ids, column, picture.width, pixels);
             if (pixels.count == 0) continue;
+            fetch_ahead(mesh.triangles, row_ids, column, picture.width, read);
             weigh(mesh, row_ids, centres, y, pixels);
             for (int lane = 0; lane < pixels.count; lane++) {
                 const float* a = mesh.attributes + size_t(pixels.corner[0][lane]) * channels;
@@ -556,11 +587,10 @@ ALWAYS_INLINE void add_offset(float* clip_gradient, int32_t vertex, float to_x, 
     *row += Row4{to_x, to_y, 0.0f, -(to_x * x + to_y * y)};
 }
 
-// The pixels' share of the gradient to the attributes; fills the gradient to the weights of a and b, less that of c.
+// The pixels' share of the gradient to the attributes.
 template <int Channels>
 ALWAYS_INLINE void spread_colour(
-    const Mesh& mesh, const Pixels& pixels, const float* row_gradient, float* attributes_gradient, float* to_a,
-    float* to_b) {
+    const Mesh& mesh, const Pixels& pixels, const float* row_gradient, float* attributes_gradient) {
     const int channels = Channels ? Channels : mesh.channels;
     for (int lane = 0; lane < pixels.count; lane++) {
         const size_t a = size_t(pixels.corner[0][lane]) * channels, b = size_t(pixels.corner[1][lane]) * channels;
@@ -568,13 +598,28 @@ ALWAYS_INLINE void spread_colour(
         const float weight_a = std::max(pixels.ratio[0][lane], 0.0f), weight_b = std::max(pixels.ratio[1][lane], 0.0f);
         const float weight_c = std::max(pixels.ratio[2][lane], 0.0f);
         const float* change = row_gradient + size_t(pixels.column[lane]) * channels;
-        float sum_a = 0, sum_b = 0;
         for (int channel = 0; channel < channels; channel++) {
             attributes_gradient[a + channel] += change[channel] * weight_a;
             attributes_gradient[b + channel] += change[channel] * weight_b;
             attributes_gradient[c + channel] += change[channel] * weight_c;
-            sum_a += change[channel] * (mesh.attributes[a + channel] - mesh.attributes[c + channel]);
-            sum_b += change[channel] * (mesh.attributes[b + channel] - mesh.attributes[c + channel]);
+        }
+    }
+}
+
+// Gradient to the weights of a and b, less that to the weight of c.
+template <int Channels>
+ALWAYS_INLINE void weight_gradient(
+    const Mesh& mesh, const Pixels& pixels, const float* row_gradient, float* to_a, float* to_b) {
+    const int channels = Channels ? Channels : mesh.channels;
+    for (int lane = 0; lane < pixels.count; lane++) {
+        const float* a = mesh.attributes + size_t(pixels.corner[0][lane]) * channels;
+        const float* b = mesh.attributes + size_t(pixels.corner[1][lane]) * channels;
+        const float* c = mesh.attributes + size_t(pixels.corner[2][lane]) * channels;
+        const float* change = row_gradient + size_t(pixels.column[lane]) * channels;
+        float sum_a = 0, sum_b = 0;
+        for (int channel = 0; channel < channels; channel++) {
+            sum_a += change[channel] * (a[channel] - c[channel]);
+            sum_b += change[channel] * (b[channel] - c[channel]);
         }
         to_a[lane] = sum_a;
         to_b[lane] = sum_b;
@@ -612,6 +657,9 @@ ALWAYS_INLINE void interpolate_back(
     float* clip_gradient) {
     const int channels = Channels ? Channels : mesh.channels;
     const float* centres = column_centres(picture.width);
+    const size_t stride = size_t(channels);
+    const PerVertex touched[] = {
+        {mesh.clip, 4}, {mesh.attributes, stride}, {attributes_gradient, stride}, {clip_gradient, 4}};
     Pixels pixels;
     float to_a[kLanes] = {}, to_b[kLanes] = {};
     for (int32_t row = 0; row < picture.height; row++) {
@@ -621,9 +669,12 @@ ALWAYS_INLINE void interpolate_back(
         for (int32_t column = 0; column < picture.width;) {
             column = next_pixels(row_ids, column, picture.width, pixels);
             if (pixels.count == 0) continue;
+            fetch_ahead(mesh.triangles, row_ids, column, picture.width, touched);
             weigh(mesh, row_ids, centres, y, pixels);
-            spread_colour<Channels>(mesh, pixels, row_gradient, attributes_gradient, to_a, to_b);
-            if (clip_gradient) spread_motion(pixels, to_a, to_b, y, clip_gradient);
+            if (attributes_gradient) spread_colour<Channels>(mesh, pixels, row_gradient, attributes_gradient);
+            if (!clip_gradient) continue;
+            weight_gradient<Channels>(mesh, pixels, row_gradient, to_a, to_b);
+            spread_motion(pixels, to_a, to_b, y, clip_gradient);
         }
     }
 }
@@ -723,13 +774,13 @@ void facet_interpolate_rows(
     copy_for(level).interpolate(mesh, ids, Picture{height, width, 0, first_row, end_row}, image);
 }
 
-// `clip_gradient` may be null: it is then not computed.
+// Either gradient may be null: it is then not computed.
 void facet_interpolate_backward(
     int32_t level, const float* gradient, const float* attributes, int32_t channels, int64_t vertices,
     const float* clip, const int32_t* triangles, const int32_t* ids, int32_t height, int32_t width,
     float* attributes_gradient, float* clip_gradient) {
     const Mesh mesh{clip, triangles, attributes, channels};
-    std::memset(attributes_gradient, 0, sizeof(float) * vertices * channels);
+    if (attributes_gradient) std::memset(attributes_gradient, 0, sizeof(float) * vertices * channels);
     if (clip_gradient) std::memset(clip_gradient, 0, sizeof(float) * vertices * 4);
     copy_for(level).interpolate_back(
         mesh, ids, Picture{height, width, 0, 0, height}, gradient, attributes_gradient, clip_gradient);

@@ -128,6 +128,18 @@ def test_nearer_triangle_hides_the_farther_in_either_order() -> None:
 
 
 @EVERY_KERNEL
+@pytest.mark.parametrize("small_first", [True, False])
+def test_of_equally_deep_triangles_the_first_is_seen_whatever_their_sizes(small_first: bool) -> None:
+    # Small triangles are drawn in groups and large ones alone, so the order of drawing is another one.
+    small, large = [(3, 3, 0.5), (4.9, 3, 0.5), (3, 4.9, 0.5)], [(0, 0, 0.5), (18, 0, 0.5), (0, 18, 0.5)]
+    clip = clip_from_pixel([*small, *large, *small], (8, 8))
+    triangles = torch.tensor([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
+    first = 0 if small_first else 1
+    ids = rasterizer.rasterize(clip, triangles[first:], (8, 8)) + first
+    assert ids[0, 3, 3] == first and ids[0, 7, 7] == 1 and (ids == 2).sum() == 0
+
+
+@EVERY_KERNEL
 def test_depth_of_a_small_triangle_is_that_of_its_plane() -> None:
     # A few steps of 1/256 px wide, so that the rounding of the top-left rule would show; 0.45 at its centre (0.5, 0.5).
     small = [(130 / 256, 130 / 256, 0.35), (124 / 256, 130 / 256, 0.65), (130 / 256, 124 / 256, 0.35)]
@@ -292,9 +304,19 @@ def test_interpolation_passes_gradcheck() -> None:
 def test_gradient_is_computed_for_what_asks_for_it() -> None:
     clip, triangles, _ = sphere_before_wall(1)
     ids = rasterizer.rasterize(clip, triangles, (9, 9))
-    attributes = torch.rand(1, clip.shape[1], 3, requires_grad=True)
-    rasterizer.interpolate(attributes, clip, triangles, ids).sum().backward()
-    assert attributes.grad is not None and clip.grad is None
+    change = torch.randn(1, 9, 9, 3, generator=torch.Generator().manual_seed(1))
+
+    def gradients(*asking: bool) -> list[Tensor | None]:
+        attributes = torch.sin(torch.arange(clip.shape[1] * 3.0)).view(1, -1, 3).requires_grad_(asking[0])
+        points = clip.clone().requires_grad_(asking[1])
+        rasterizer.interpolate(attributes, points, triangles, ids).backward(change)
+        return [attributes.grad, points.grad]
+
+    both = gradients(True, True)
+    assert both[0] is not None and both[0].any() and both[1] is not None and both[1].any()
+    for asking in ((True, False), (False, True)):
+        for asked, found, expected in zip(asking, gradients(*asking), both, strict=True):
+            assert torch.equal(found, expected) if asked else found is None
 
 
 # --- how outlines move

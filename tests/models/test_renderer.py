@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from models import rasterizer
 from models.camera import Camera
 from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
 from models.landmarks import LANDMARKS
 from models.networks.regressor import neutral_coefficients
-from models.rasterizer import EdgeMethod, coverage, edge_gradient, rasterize
+from models.rasterizer import EdgeMethod, coverage, cuda, edge_gradient, rasterize
 from models.renderer import (
     PosedFace,
     diffuse_picture,
@@ -189,16 +190,16 @@ def _faces_in_places(model: FaceModel, expression: Tensor) -> PosedFace:
     return pose_face(model, _coefficients(model, 3, expression=expression.expand(3, -1), translation=places), CAMERA)
 
 
+@pytest.mark.parametrize("window_side", [None, SIZE // 2, 3 * SIZE])  # as on the CPU; as on a GPU; and too large
 @pytest.mark.parametrize("samples", [1, 3])
-def test_a_patch_drawn_in_its_window_is_the_patch_drawn_in_the_whole_picture(model: FaceModel, samples: int) -> None:
-    clip, triangles, fine = (
-        _faces_in_places(model, _open(1.3)).clip,
-        model.mouth_triangles,
-        (SIZE * samples, SIZE * samples),
-    )
+def test_a_patch_drawn_in_its_window_is_the_patch_drawn_in_the_whole_picture(
+    model: FaceModel, samples: int, window_side: int | None
+) -> None:
+    clip = _faces_in_places(model, _open(1.3)).clip[:, model.mouth_vertices]
+    triangles, fine = model.mouth_corners, (SIZE * samples, SIZE * samples)
     change = torch.randn(3, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
     found, expected = clip.clone().requires_grad_(), clip.clone().requires_grad_()
-    mask = patch_mask(found, triangles, SIZE, samples=samples)
+    mask = patch_mask(found, triangles, SIZE, samples=samples, window_side=window_side)
     ids = rasterize(clip, triangles, fine)
     whole = edge_gradient(coverage(ids), expected, triangles, ids, occlusion=False).permute(0, 3, 1, 2)
     whole = avg_pool2d(whole, samples)
@@ -207,6 +208,24 @@ def test_a_patch_drawn_in_its_window_is_the_patch_drawn_in_the_whole_picture(mod
         (picture * change).sum().backward()
     torch.testing.assert_close(found.grad, expected.grad, rtol=1e-3, atol=1e-5)
     assert (mask.sum(dim=(1, 2, 3)) > 5).all()
+
+
+def test_a_window_of_given_side_asks_nothing_of_the_device(model: FaceModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_ids(clip: Tensor, triangles: Tensor, size: tuple[int, int]) -> Tensor:
+        return torch.empty(len(clip), *size, dtype=torch.int32, device=clip.device)
+
+    monkeypatch.setattr(rasterizer, "_back_end", lambda clip: cuda)
+    monkeypatch.setattr(cuda, "rasterize", no_ids)
+    # Tensors on the device "meta" have no numbers: reading one is an error, as it would be a wait on a GPU.
+    clip, corners = torch.empty(2, len(model.mouth_vertices), 4, device="meta"), model.mouth_corners.to("meta")
+    assert patch_mask(clip, corners, SIZE, samples=3, window_side=SIZE // 2).shape == (2, 1, SIZE, SIZE)
+    with pytest.raises(RuntimeError, match="meta"):
+        patch_mask(clip, corners, SIZE, samples=3)
+
+
+def test_the_mouth_is_a_mesh_of_its_own_vertices(model: FaceModel) -> None:
+    assert torch.equal(model.mouth_vertices[model.mouth_corners.long()], model.mouth_triangles.long())
+    assert len(model.mouth_corners.unique()) == len(model.mouth_vertices)
 
 
 def test_more_mouth_samples_give_a_better_gradient(model: FaceModel) -> None:
@@ -237,10 +256,12 @@ def test_patches_in_odd_places_are_drawn_where_they_are() -> None:
         [square(*where) for where in ((-3, -2, 6), (17, 18, 5), (40, 3, 4), (4.5, 6.25, 0.5), (-5, -5, 30))]
     )
     clip[2, 0, 3] = torch.nan  # and a picture without a usable patch
-    mask = patch_mask(clip, corners, 20, samples=4)
-    areas = [3 * 4, 3 * 2, 0, 0.25, 400]
-    torch.testing.assert_close(mask.sum(dim=(1, 2, 3)), torch.tensor(areas), rtol=0, atol=1e-4)
-    assert mask[0, 0, :4, :3].all() and mask[1, 0, 18:, 17:].all() and mask[3, 0, 6, 4] == 0.25
+    for window_side, of_large in ((None, 400), (10, 100)):  # a patch larger than the window is cut
+        mask = patch_mask(clip, corners, 20, samples=4, window_side=window_side)
+        areas = [3 * 4, 3 * 2, 0, 0.25, of_large]
+        torch.testing.assert_close(mask.sum(dim=(1, 2, 3)), torch.tensor(areas), rtol=0, atol=1e-4)
+        assert mask[0, 0, :4, :3].all() and mask[1, 0, 18:, 17:].all() and mask[3, 0, 6, 4] == 0.25
+        assert mask[4, 0, 5:15, 5:15].all()
     assert (patch_mask(clip[:0], corners, 20, samples=2)).shape == (0, 1, 20, 20)
     with pytest.raises(ValueError, match="at least one sample per pixel and direction, got 0"):
         patch_mask(clip, corners, 20, samples=0)
