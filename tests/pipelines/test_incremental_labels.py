@@ -58,8 +58,11 @@ def _stages(root: Path) -> dict[str, Callable[[], None]]:
 
 def _write_weights(root: Path) -> None:
     torch.manual_seed(0)
-    for name, network in (("segmenter", Segmenter("resnet18", 64)), ("landmarker", LandmarkNetwork("resnet18", 64))):
-        description = {"encoder": "resnet18", "input_size": 64, "classes": list(SEGMENTS)}
+    for name, network in (
+        ("segmenter", Segmenter("unet", "resnet18", 64)),
+        ("landmarker", LandmarkNetwork("resnet18", 64)),
+    ):
+        description = {"architecture": "unet", "encoder": "resnet18", "input_size": 64, "classes": list(SEGMENTS)}
         save_weights(root / name, network, description, pd.DataFrame({"step": []}))
     mixture = {"weights": [1.0], "means": [[100.0, 120.0, 140.0]], "covariances": [np.diag([900.0] * 3).tolist()]}
     (root / "skin.json").write_text(json.dumps({"skin": mixture, "other": mixture, "prior": 0.5}))
