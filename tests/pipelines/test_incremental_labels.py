@@ -42,11 +42,16 @@ class _FaceInTheMiddle:
 
 def _stages(root: Path) -> dict[str, Callable[[], None]]:
     memo, crops = root / "memo", root / "aligned"
-    landmarks, mouth = LandmarksParams(network="own", batch_size=4), MouthParams(minimum_opening_px=2.5)
+    landmarks = LandmarksParams(network="own", batch_size=4, precision="fp32")
+    mouth = MouthParams(minimum_opening_px=2.5)
     return {
         "align": lambda: align_photographs(root / "photographs", crops, params=ALIGN, crop_size=CROP, memo=memo),
         "segment": lambda: label_segments(
-            crops, root / "segmenter", root / "segments", params=SegmentParams(batch_size=4), memo=memo
+            crops,
+            root / "segmenter",
+            root / "segments",
+            params=SegmentParams(batch_size=4, precision="fp32"),
+            memo=memo,
         ),
         "skin": lambda: label_skin(crops, root / "skin.json", root / "skin", memo=memo),
         "landmarks": lambda: label_landmarks(
