@@ -1,4 +1,4 @@
-"""Numbers of 8 bits (bfloat16) in the labelling networks, where they are fast and change next to nothing."""
+"""bfloat16, with 8 significant bits, in the labelling networks: where it is fast and changes next to nothing."""
 
 import logging
 from collections.abc import Callable

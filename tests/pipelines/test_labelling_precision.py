@@ -2,14 +2,17 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from models.networks.landmark_network import LandmarkNetwork
 from pipelines.labelling import precision
 from pipelines.labelling.landmark_labels import label_landmarks, train_landmarks
+from pipelines.labelling.network_training import Forward, train_network
 from pipelines.labelling.precision import checked_precision, in_precision, resolved_precision
 from pipelines.labelling.segmentation import label_segments, train_segmenter
 from pipelines.params import LandmarksParams, SegmentParams
@@ -75,3 +78,21 @@ def test_batch_size_changes_no_label(wanted: str, tmp_path: Path) -> None:
         assert (tmp_path / "2/segments" / shard).read_bytes() == (tmp_path / "5/segments" / shard).read_bytes()
     small, large = (np.stack(read_rows(tmp_path / size / "landmarks")["landmarks"].tolist()) for size in ("2", "5"))
     np.testing.assert_allclose(small, large, atol=1e-3)
+
+
+@pytest.mark.parametrize(("wanted", "inside"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_only_the_network_computes_in_the_precision_of_training(wanted: str, inside: torch.dtype) -> None:
+    network = nn.Conv2d(3, 2, 1)
+    seen = []
+    network.register_forward_hook(lambda module, arguments, result: seen.append(result.dtype))
+
+    def loss_of(forward: Forward, image: Tensor, generator: torch.Generator) -> Tensor:
+        result = forward(image)
+        assert result.dtype == (result @ result.mT).dtype == torch.float32
+        return result.square().mean()
+
+    params = BRIEF_TRAINING.model_copy(update={"precision": wanted})
+    pictures: Any = list(torch.rand(4, 3, 8, 8))  # the loader takes any sequence
+    history = train_network(network, pictures, loss_of=loss_of, params=params, stage="train")
+    assert seen == [inside] * params.iterations
+    assert np.isfinite(history["loss"]).all()
