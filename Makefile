@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+SEEDS ?= 1 2 3 4 5
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
@@ -18,6 +19,11 @@ repro: $(VENV)/.installed ## set up, then rebuild everything (PROFILE=smoke|defa
 	@if [ -n "$(PROFILE)" ]; then sed -i 's/^profile: .*/profile: $(PROFILE)/' params.yaml; fi
 	python -m stages._params
 	dvc repro
+
+.PHONY: repro-parallel
+repro-parallel: $(VENV)/.installed ## rebuild with JOBS=2 stages at a time; with GPUS="0 1" each sees one of them
+	python -m stages._params
+	python -m benchmarks.parallel $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS))
 
 .PHONY: test
 test: $(VENV)/.installed lint ## set up, then run every check: style, types, tests, the smoke pipeline, the regression gate
@@ -44,6 +50,11 @@ accept: $(VENV)/.installed ## take the present metrics as the new reference: mak
 	@test -n "$(REASON)" || { echo 'say why: make accept REASON="..."'; exit 2; }
 	python -m stages.accept --reason "$(REASON)" --metrics reports/metrics.json --labels reports/label_quality.json \
 	    --reference reports/reference
+
+.PHONY: seeds
+seeds: $(VENV)/.installed ## train, predict, evaluate with SEEDS="1 2 3"; mean, spread, the paper's orderings in reports/seeds.md
+	python -m stages._params
+	python -m benchmarks.seeds --seeds $(SEEDS) --output reports
 
 .PHONY: ui
 ui: $(VENV)/.installed ## fill MLflow from the pipeline's files, then show it on 127.0.0.1:5000

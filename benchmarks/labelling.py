@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from sklearn.mixture import GaussianMixture as Estimator
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.goals import Line, at_least, at_most, print_lines
 from benchmarks.renderer import measure
 from models.landmarks import LANDMARK_COUNT, five_points
 from models.mixture import GaussianMixture, ycbcr_from_rgb
@@ -59,15 +60,6 @@ PARTS = {
 }
 
 
-class Line(NamedTuple):
-    """A goal and what was measured."""
-
-    name: str
-    goal: str
-    measured: float
-    met: bool
-
-
 def main() -> None:
     """Print goals beside measurements."""
     options = _options()
@@ -82,23 +74,12 @@ def main() -> None:
     seconds, parts = chain_seconds(options.data, params, options.photographs, options.chain_rounds)
     speed = options.photographs / sum(seconds.values())
     lines.append(at_least("chain, photographs a second", 12, speed))
-    for name, goal, measured, met in lines:
-        print(f"{name:<58}{goal:>10}{measured:10.4g}  {'pass' if met else 'miss'}")
+    print_lines(lines)
     for stage, shares in parts.items():
         listed = ", ".join(f"{part} {1000 * value / options.photographs:.2f}" for part, value in shares.items())
         print(f"  {stage:<12}{1000 * seconds[stage] / options.photographs:7.2f} ms per photograph: {listed}")
     beside = 1 - sum(shares["network"] for shares in parts.values()) / sum(seconds.values())
     print(f"  {beside:.0%} of the chain's time is not network")
-
-
-def at_least(name: str, goal: float, measured: float) -> Line:
-    """A goal from below."""
-    return Line(name, f">= {goal:g}", measured, measured >= goal)
-
-
-def at_most(name: str, goal: float, measured: float) -> Line:
-    """A goal from above."""
-    return Line(name, f"<= {goal:g}", measured, measured <= goal)
 
 
 def skin_lines(data: Path, sample: int, rounds: int) -> list[Line]:
