@@ -93,7 +93,10 @@ def _client(distributed: Any, engine: LabellingParams, stack: ExitStack) -> Any:
                 f"labelling.scheduler: no Dask scheduler answers at {engine.scheduler!r} ({error}): "
                 "start one with `python -m dask scheduler`, or leave it empty for processes on this machine"
             ) from error
-    starting = {"distributed.worker.multiprocessing-method": "forkserver"}  # half the time of dask's "spawn"
+    starting = {
+        "distributed.worker.multiprocessing-method": "forkserver",  # half the time of dask's "spawn"
+        "distributed.nanny.pre-spawn-environ": {},  # would leave OMP_NUM_THREADS=1 in this process's environment
+    }
     stack.enter_context(importlib.import_module("dask").config.set(starting))
     cluster = distributed.LocalCluster(
         n_workers=engine.workers,

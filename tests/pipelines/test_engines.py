@@ -22,6 +22,16 @@ from pipelines.shards import ShardReader, ShardWriter, write_rows
 TWO_DASK_WORKERS = LabellingParams(engine="dask", scheduler="", workers=2)
 
 
+@pytest.fixture(autouse=True)
+def threads_of_this_process() -> Iterator[None]:
+    """What runs later, here or in processes of its own, adds up on as many threads as before."""
+    threads, environment = torch.get_num_threads(), dict(os.environ)
+    yield
+    torch.set_num_threads(threads)  # a worker may have been this process
+    limits = [name for name in os.environ if name.endswith("_NUM_THREADS")]
+    assert {name: os.environ[name] for name in limits} == {name: environment.get(name) for name in limits}
+
+
 @dataclass(frozen=True)
 class Reversed:
     """Turns texts round; the first process that comes to a chosen key kills itself in the middle of its shard."""
