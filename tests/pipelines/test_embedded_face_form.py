@@ -82,6 +82,14 @@ def test_lips_meet_in_a_shallow_groove(profile: NDArray[np.float64]) -> None:
     assert 1 < lower - between < upper - between < 4.4  # mm
 
 
+def test_upper_teeth_are_as_long_as_incisors(template: Template) -> None:
+    """A smile lifts the lip by half a centimetre; the crown of a central incisor is 8.5 to 11 mm long."""
+    rows = template.curves.mouth
+    gum, edge = template.vertices[rows.upper_gum[0]], template.vertices[rows.upper_edge[0]]
+    assert 8.5 < gum[1] - edge[1] < 11
+    assert gum[1] - template.vertices[rows.upper_lip[0], 1] > 5
+
+
 def test_outline_follows_the_jaw(template: Template, profile: NDArray[np.float64]) -> None:
     """Seen from the side the model ends at the lower border of the jaw, with a round chin before it."""
     assert profile[-1, 1] > -38  # mm; the underside of the chin is cut off here

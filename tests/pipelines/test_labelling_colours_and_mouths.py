@@ -14,7 +14,7 @@ from pipelines.labelling.mouth import label_mouths, mean_gap, mouth_mask, mouth_
 from pipelines.labelling.quality import measure_labels
 from pipelines.labelling.sheet import draw_labels
 from pipelines.labelling.skin import SkinTable, label_skin
-from pipelines.labelling.skin_mixture import fit_skin, load_skin_mixtures
+from pipelines.labelling.skin_mixture import _masks, fit_skin, load_skin_mixtures
 from pipelines.params import FitSkinParams, MouthParams
 from pipelines.shards import ShardReader, ShardWriter, decode, encode_png, read_rows, write_manifest, write_rows
 from tests.label_folders import CROP, toy_landmarks, write_crops
@@ -82,6 +82,17 @@ def test_skin_is_fitted_as_many_cameras_would_show_it(labels: Path) -> None:
     weights, means, covariances = load_skin_mixtures(labels / "skin.json").skin
     red, mean = means[:, 2], weights @ means[:, 2]
     assert weights @ (covariances[:, 2, 2] + (red - mean).square()) > 1.5 * shown
+
+
+def test_lips_are_skin_and_only_the_ground_above_the_eyes_is_none() -> None:
+    """Ears, neck and hands are background in the segments, and skin all the same."""
+    segments = NOTHING.copy()
+    segments[30, :], segments[40, 20:30] = SEGMENT_INDEX["skin"], SEGMENT_INDEX["lips"]
+    segments[10, 20:30] = SEGMENT_INDEX["hair"]
+    masks = _masks(segments)
+    assert masks["skin"][40, 25] and masks["skin"][30].all() and masks["skin"].sum() == CROP + 10
+    assert masks["features"].sum() == 10 and masks["features"][10, 25]
+    assert masks["background"][5].all() and not masks["background"][25:].any()
 
 
 def test_table_is_the_posterior_to_the_last_level(labels: Path) -> None:

@@ -17,19 +17,9 @@ from pipelines.face_model_file import save_face_model
 from pipelines.params import PhotographsParams
 from pipelines.photographs.collect import collect_photographs
 from pipelines.shards import ShardReader, decode, read_rows, sha256_of, verify
+from tests.collecting_process import photographs_params
 from tests.small_pictures import SIDE, put, small_jpeg, small_picture
 from tests.toy import toy_face_arrays
-
-
-def _params(source: Path | str, **changes: Any) -> PhotographsParams:
-    values: dict[str, Any] = {
-        "source": str(source), "layout": "auto", "extra": (), "people": 4 if source == "synthetic" else 1,
-        "photographs_per_person": 2, "size": 128, "test_photographs": 0,
-        "test_fraction": 0.25, "validation_fraction": 0.25, "maximum_megapixels": 1.0, "minimum_side": 64,
-        "longest_side": 300, "glasses_fraction": 0.2, "hat_fraction": 0.2, "occluder_fraction": 0.2,
-        "specular_lights": 1, "keys_per_shard": 3, "workers": 1, "seed": 1,
-    }  # fmt: skip
-    return PhotographsParams(**{**values, **changes})
 
 
 def _collect(folder: Path, params: PhotographsParams, output: str = "output") -> pd.DataFrame:
@@ -57,7 +47,7 @@ def _stored(tmp_path: Path, key: str) -> np.ndarray:
 
 
 def _reason(tmp_path: Path, source: Path, name: str, **changes: Any) -> str:
-    rows = _collect(tmp_path, _params(source, **changes))
+    rows = _collect(tmp_path, photographs_params(source, **changes))
     row = rows.loc[name]
     assert row.status == "rejected"
     assert row.split == ""
@@ -121,7 +111,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, source: Path, mode: str) -> None
         converted = picture.convert(mode)
     name = "picture.tif" if mode in ("CMYK", "I", "F") else "picture.png"
     converted.save(source / name)
-    row = _collect(tmp_path, _params(source)).loc[name]
+    row = _collect(tmp_path, photographs_params(source)).loc[name]
     assert row.status == "kept"
     stored = _stored(tmp_path, row.key).astype(float)
     assert stored.shape == (SIDE, SIDE, 3)
@@ -135,14 +125,14 @@ def test_every_mode_becomes_rgb(tmp_path: Path, source: Path, mode: str) -> None
 
 def test_transparent_parts_become_white(tmp_path: Path, source: Path) -> None:
     Image.new("RGBA", (SIDE, SIDE), (10, 200, 30, 0)).save(source / "glass.png")
-    row = _collect(tmp_path, _params(source)).loc["glass.png"]
+    row = _collect(tmp_path, photographs_params(source)).loc["glass.png"]
     assert _stored(tmp_path, row.key).min() > 250
 
 
 def test_animation_gives_its_first_frame(tmp_path: Path, source: Path) -> None:
     red, blue = Image.new("RGB", (SIDE, SIDE), (220, 0, 0)), Image.new("RGB", (SIDE, SIDE), (0, 0, 220))
     red.save(source / "moving.gif", save_all=True, append_images=[blue])
-    row = _collect(tmp_path, _params(source)).loc["moving.gif"]
+    row = _collect(tmp_path, photographs_params(source)).loc["moving.gif"]
     assert np.abs(_stored(tmp_path, row.key).mean(axis=(0, 1)) - [220, 0, 0]).max() < 6
 
 
@@ -152,7 +142,7 @@ def test_exif_rotation_is_applied(tmp_path: Path, source: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90 degrees clockwise: what was left comes to the top
     Image.fromarray(sideways).save(source / "turned.jpg", exif=exif)
-    row = _collect(tmp_path, _params(source)).loc["turned.jpg"]
+    row = _collect(tmp_path, photographs_params(source)).loc["turned.jpg"]
     assert (row.width, row.height) == (SIDE, 2 * SIDE)
     stored = _stored(tmp_path, row.key)
     assert stored[: SIDE // 2].mean() > 250 > 5 > stored[-SIDE // 2 :].mean()
@@ -160,7 +150,7 @@ def test_exif_rotation_is_applied(tmp_path: Path, source: Path) -> None:
 
 def test_large_pictures_are_shrunk(tmp_path: Path, source: Path) -> None:
     small_picture(4, (900, 600)).save(source / "large.jpg")
-    row = _collect(tmp_path, _params(source)).loc["large.jpg"]
+    row = _collect(tmp_path, photographs_params(source)).loc["large.jpg"]
     assert (row.width, row.height) == (300, 200)
     assert np.abs(_stored(tmp_path, row.key).astype(float) - np.asarray(small_picture(4, (300, 200)))).mean() < 6
 
@@ -169,7 +159,7 @@ def test_names_are_relative_and_folders_are_identities(tmp_path: Path, source: P
     for number, name in enumerate(("anna/1.jpg", "anna/2.jpg", "set/ben/1.jpg", ".hidden/1.jpg", "ähm ü.jpg")):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         small_picture(10 + number).save(source / name)
-    rows = _collect(tmp_path, _params(source))
+    rows = _collect(tmp_path, photographs_params(source))
     assert dict(rows.identity[~rows.synthetic]) == {
         "anna/1.jpg": "anna", "anna/2.jpg": "anna", "good.jpg": "", "set/ben/1.jpg": "set/ben", "ähm ü.jpg": "",
     }  # fmt: skip
@@ -179,29 +169,29 @@ def test_names_are_relative_and_folders_are_identities(tmp_path: Path, source: P
 
 
 def test_a_key_stays_when_other_files_come(tmp_path: Path, source: Path) -> None:
-    before = _collect(tmp_path, _params(source)).loc["good.jpg"].key
+    before = _collect(tmp_path, photographs_params(source)).loc["good.jpg"].key
     small_picture(20).save(source / "another.jpg")
-    assert _collect(tmp_path, _params(source), "again").loc["good.jpg"].key == before
+    assert _collect(tmp_path, photographs_params(source), "again").loc["good.jpg"].key == before
 
 
 def test_no_photograph_left_is_an_error_with_the_reasons(tmp_path: Path, source: Path) -> None:
     (source / "good.jpg").write_text("no")
     (source / "second.jpg").write_text("no")
     with pytest.raises(ValueError, match=r"no photograph left .*: 2 x not a picture"):
-        _collect(tmp_path, _params(source, extra=("astronaut",)))
+        _collect(tmp_path, photographs_params(source, extra=("astronaut",)))
     assert (~read_rows(tmp_path / "output" / "photographs").synthetic).sum() == 3
 
 
 def test_a_missing_folder_and_a_missing_extra_are_errors(tmp_path: Path, source: Path) -> None:
     with pytest.raises(ValueError, match="'synthetic', a folder"):
-        _collect(tmp_path, _params(tmp_path / "nowhere"))
+        _collect(tmp_path, photographs_params(tmp_path / "nowhere"))
     with pytest.raises(ValueError, match=r"photographs\.extra: .*nobody\.jpg"):
-        _collect(tmp_path, _params(source, extra=("nobody.jpg",)))
+        _collect(tmp_path, photographs_params(source, extra=("nobody.jpg",)))
 
 
 def test_extra_photographs_are_in_a_split_of_their_own(tmp_path: Path, source: Path) -> None:
     small_picture(30).save(tmp_path / "friend.jpg")
-    rows = _collect(tmp_path, _params(source, extra=("astronaut", str(tmp_path / "friend.jpg"))))
+    rows = _collect(tmp_path, photographs_params(source, extra=("astronaut", str(tmp_path / "friend.jpg"))))
     assert dict(rows.split[~rows.synthetic]) == {"good.jpg": "train", "astronaut.png": "extra", "friend.jpg": "extra"}
     assert rows.loc["astronaut.png"].key == "astronaut"
     assert _stored(tmp_path, "astronaut").shape == (300, 300, 3)
@@ -212,13 +202,13 @@ def test_extra_photographs_of_one_name_stay_apart(tmp_path: Path, source: Path) 
         (tmp_path / folder).mkdir()
         small_picture(60 + min(number, 1)).save(tmp_path / folder / "me.jpg")
     paths = tuple(str(tmp_path / folder / "me.jpg") for folder in ("a", "b", "c", "a"))
-    rows = _collect(tmp_path, _params(source, extra=paths)).loc["me.jpg"]
+    rows = _collect(tmp_path, photographs_params(source, extra=paths)).loc["me.jpg"]
     assert rows.key.nunique() == 3
     assert rows.reason.tolist() == ["", "", "duplicate of me.jpg"]
 
 
 def test_a_folder_gets_synthetic_companions_that_stay_out_of_its_splits(tmp_path: Path, source: Path) -> None:
-    rows = _collect(tmp_path, _params(source, people=3))
+    rows = _collect(tmp_path, photographs_params(source, people=3))
     assert set(rows.split[rows.synthetic]) == {"companion-train", "companion-validation", "companion-test"}
     assert dict(rows.split[~rows.synthetic]) == {"good.jpg": "train"}
     truth = read_rows(tmp_path / "output" / "truth")
@@ -226,7 +216,7 @@ def test_a_folder_gets_synthetic_companions_that_stay_out_of_its_splits(tmp_path
 
 
 def test_synthetic_photographs_have_a_truth_for_each(tmp_path: Path) -> None:
-    rows = _collect(tmp_path, _params("synthetic", extra=("astronaut",))).reset_index()
+    rows = _collect(tmp_path, photographs_params("synthetic", extra=("astronaut",))).reset_index()
     truth = read_rows(tmp_path / "output" / "truth")
     synthetic = rows[rows.synthetic]
     assert truth.key.tolist() == synthetic.key.tolist()
@@ -243,7 +233,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path, source: Pa
     hashes = []
     for workers in (1, 2):
         output = tmp_path / f"workers{workers}"
-        _collect(tmp_path, _params(source if kind == "folder" else kind, workers=workers), output.name)
+        _collect(tmp_path, photographs_params(source if kind == "folder" else kind, workers=workers), output.name)
         verify(output / "photographs")
         hashes.append({path.relative_to(output): sha256_of(path) for path in output.rglob("*") if path.is_file()})
     assert hashes[0] == hashes[1]
@@ -271,8 +261,8 @@ def test_a_folder_and_an_archive_of_it_give_the_same_photographs(tmp_path: Path,
     with tarfile.open(tmp_path / "faces.tar.gz", "w:gz") as tar:
         for path in sorted(source.rglob("*.jpg")):
             tar.add(path, path.relative_to(source))
-    from_folder = _collect(tmp_path, _params(source), "folder")
-    from_archive = _collect(tmp_path, _params(tmp_path / "faces.tar.gz"), "archive")
+    from_folder = _collect(tmp_path, photographs_params(source), "folder")
+    from_archive = _collect(tmp_path, photographs_params(tmp_path / "faces.tar.gz"), "archive")
     pd.testing.assert_frame_equal(from_folder, from_archive)
     shards = [sorted((tmp_path / name / "photographs").glob("*.tar")) for name in ("folder", "archive")]
     assert [path.read_bytes() for path in shards[0]] == [path.read_bytes() for path in shards[1]]
@@ -283,7 +273,7 @@ def test_the_number_of_test_photographs_is_that_of_the_source_and_not_of_its_com
 ) -> None:
     for seed in range(1, 10):
         put(source / f"{seed}.jpg", seed=seed)
-    rows = _collect(tmp_path, _params(source, people=4, test_photographs=4))
+    rows = _collect(tmp_path, photographs_params(source, people=4, test_photographs=4))
     assert (rows.split == "test").sum() == 4
     assert rows[rows.split == "companion-test"].identity.nunique() == 1
 
@@ -295,7 +285,7 @@ def test_annotated_segments_lie_beside_the_synthetic_truth(tmp_path: Path) -> No
     classes = np.full((SIDE, SIDE), 10, np.uint8)
     (source / "train/labels").mkdir()
     Image.fromarray(classes).save(source / "train/labels/0.png")
-    rows = _collect(tmp_path, _params(source))
+    rows = _collect(tmp_path, photographs_params(source))
     truth = ShardReader(tmp_path / "output" / "truth")
     annotated, bare = rows.loc["train/images/0.jpg"].key, rows.loc["train/images/1.jpg"].key
     assert annotated in truth and bare not in truth
@@ -305,6 +295,6 @@ def test_annotated_segments_lie_beside_the_synthetic_truth(tmp_path: Path) -> No
 
 def test_a_listed_file_that_is_missing_does_not_stop_the_run(tmp_path: Path, source: Path) -> None:
     put(source / "faces.csv", b"path\ngood.jpg\nnowhere.jpg\n")
-    rows = _collect(tmp_path, _params(source / "faces.csv"))
+    rows = _collect(tmp_path, photographs_params(source / "faces.csv"))
     assert rows.loc["good.jpg"].status == "kept"
     assert (rows.loc["nowhere.jpg"].status, rows.loc["nowhere.jpg"].reason) == ("rejected", "missing file")
