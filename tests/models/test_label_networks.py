@@ -30,6 +30,7 @@ def test_class_weights_fall_with_the_root_of_frequency_and_average_to_one() -> N
 @pytest.mark.parametrize("architecture", ["unet", "unetplusplus"])
 def test_segments_have_the_crop_size_and_the_class_numbers(architecture: str) -> None:
     network = Segmenter(architecture, "resnet18", 32).eval()
+    assert type(network.network).__name__.lower() == architecture
     with torch.inference_mode():
         segments = network.segments(torch.rand(1, 3, 56, 56))
     assert segments.shape == (1, 56, 56)
