@@ -1,15 +1,18 @@
 """Light on skin: spherical harmonics for the diffuse part (Eq. 4), Blinn–Phong for the specular one (Eq. 5); gamma."""
 
 import math
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.autograd.function import once_differentiable
 
 GAMMA = 2.2  # Eq. 2
 _KNEE = 0.0031308  # linear light; the slope below is 23, not 772 as with a knee at the first of 255 steps
 _SRGB_KNEE = _KNEE ** (1 / GAMMA)
+_DARK_SLOPE = _SRGB_KNEE / _KNEE
+_SMALLEST_LENGTH = 1.0e-6  # mm; a shorter vector has no direction
 _SMALLEST_COSINE = 1.0e-6  # keeps the logarithm in Eq. 5's power finite; 1e-6 to a power above 1 is black anyway
 
 
@@ -76,13 +79,28 @@ def specular_shading(
     Deviation: the cosine is clamped at zero before the power, and a vertex turned away from the light gets no
     highlight; as printed, a negative cosine to a real power is NaN.
     """
-    incoming = normalize(points - light_position[:, None], dim=-1)  # v_in: from the light to the vertex
-    outgoing = normalize(points.new_tensor(camera_position) - points, dim=-1)  # v_out: from the vertex to the camera
-    half_way = normalize(outgoing - incoming, dim=-1)
-    cosine = (half_way * normals).sum(dim=-1, keepdim=True)
-    lit = (cosine > _SMALLEST_COSINE) & ((-incoming * normals).sum(dim=-1, keepdim=True) > 0)
-    power = torch.exp(shininess[..., None] * torch.log(cosine.clamp(min=_SMALLEST_COSINE)))
-    return specular_albedo.clamp(min=0) * torch.where(lit, power, torch.zeros_like(power))
+    incoming = _unit(points - light_position[:, None])  # v_in: from the light to the vertex
+    towards_camera = [there - here for here, there in zip(points.unbind(dim=-1), camera_position, strict=True)]
+    outgoing = _unit(torch.stack(towards_camera, dim=-1))  # v_out: from the vertex to the camera
+    half_way = outgoing - incoming
+    cosine = _dot(half_way, normals) * _inverse_length(half_way)
+    lit = (cosine > _SMALLEST_COSINE) & (_dot(incoming, normals) < 0)
+    power = torch.exp(shininess * torch.log(cosine.clamp(min=_SMALLEST_COSINE)))
+    return specular_albedo.clamp(min=0) * torch.where(lit, power, 0)[..., None]
+
+
+def _dot(first: Float[Tensor, "*B 3"], second: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B"]:
+    """Scalar products; a sum over an axis of three takes several times as long."""
+    (x, y, z), (u, v, w) = first.unbind(dim=-1), second.unbind(dim=-1)
+    return x * u + y * v + z * w
+
+
+def _inverse_length(vectors: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B"]:
+    return torch.rsqrt(_dot(vectors, vectors).clamp(min=_SMALLEST_LENGTH**2))
+
+
+def _unit(vectors: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3"]:
+    return vectors * _inverse_length(vectors)[..., None]
 
 
 def specular_shading_of_lights(
@@ -112,11 +130,29 @@ def srgb_from_linear(linear: Tensor) -> Tensor:
     Deviation: the exponent acts on shaded light instead of on the albedo (see `FaceModel.albedos`). Below sRGB's own
     knee the curve is a straight line, because the slope of the power is infinite at zero.
     """
-    bright = linear.clamp(min=_KNEE, max=1.0) ** (1 / GAMMA)
-    return torch.where(linear > _KNEE, bright, linear.clamp(min=0.0) * (_SRGB_KNEE / _KNEE))
+    picture: Tensor = _Gamma.apply(linear)
+    return picture
+
+
+class _Gamma(torch.autograd.Function):
+    """The curve of `srgb_from_linear`; its slope follows from its value, without another power."""
+
+    @staticmethod
+    def forward(ctx: Any, linear: Tensor) -> Tensor:
+        bright = linear.clamp(min=_KNEE, max=1.0) ** (1 / GAMMA)
+        picture = torch.where(linear > _KNEE, bright, linear.clamp(min=0.0) * _DARK_SLOPE)
+        ctx.save_for_backward(linear, picture)
+        return picture
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        linear, picture = ctx.saved_tensors
+        slope = torch.where(linear > _KNEE, picture / (GAMMA * linear), _DARK_SLOPE)
+        return torch.where((linear >= 0) & (linear <= 1), gradient * slope, 0)
 
 
 def linear_from_srgb(srgb: Tensor) -> Tensor:
     """Linear light from picture values in 0..1: the inverse of `srgb_from_linear`."""
     bright = srgb.clamp(min=_SRGB_KNEE, max=1.0) ** GAMMA
-    return torch.where(srgb > _SRGB_KNEE, bright, srgb.clamp(min=0.0) * (_KNEE / _SRGB_KNEE))
+    return torch.where(srgb > _SRGB_KNEE, bright, srgb.clamp(min=0.0) / _DARK_SLOPE)
