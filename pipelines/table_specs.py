@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from pipelines.identity_spread import SPREAD_MODES, TRUTH
+from pipelines.mean_prediction import MEAN_PREDICTION
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS
 from pipelines.tables import Column, TableSpec
 
@@ -11,7 +13,7 @@ _REAL_NAMES = {"micc": "MICC Florence 2D/3D", "facescape": "FaceScape", "aflw200
 def table_specs(
     variants: tuple[str, ...], *, twins: Mapping[str, bool], synthetic_test: bool, protocol: str
 ) -> list[TableSpec]:
-    """Tables 1 to 5, and the two that need synthetic truth; `twins` says which benchmarks are embedded twins."""
+    """Tables 1 to 5, and those beyond the paper; `twins` says which benchmarks are embedded twins."""
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
     ablation = (*variants, MEAN_FACE)
     compared = (*COMPARED_METHODS, *PEERS)
@@ -70,10 +72,22 @@ def table_specs(
         TableSpec(
             "truth_errors",
             "Beyond the paper: distance to the synthetic truth.",
-            "synthetic test photographs; albedos over skin vertices, identity and expression over the visible mesh",
+            "synthetic test photographs; albedos over skin vertices, identity and expression over the visible mesh,"
+            " landmarks in pixels of the crop; highlight leak: share of the true highlight in the diffuse albedo, 0 at"
+            " best; mean prediction: the average of the true coefficients of the training photographs",
             _TRUTH_COLUMNS,
-            ablation,
+            (*ablation, MEAN_PREDICTION),
             metrics_path="truth",
+        ),
+        TableSpec(
+            "identity_spread",
+            "Beyond the paper: variance of the identity over people.",
+            f"{photographs}, averaged for each person; variance over people of the first {SPREAD_MODES} identity"
+            " coefficients, of which the prior's is 1: on average over the modes, and of the mode that varies least;"
+            " samples are people",
+            (Column("average", "variance", "", 3), Column("least", "variance of the least mode", "", 3)),
+            (*variants, TRUTH),
+            metrics_path="variance/identity",
         ),
         TableSpec(
             "skin_tones",
@@ -101,6 +115,8 @@ _TRUTH_COLUMNS = (
     Column("pose", "pose", "°", 1),
     Column("expression", "expression", "mm"),
     Column("identity", "identity", "mm"),
+    Column("landmarks", "landmarks", "px"),
+    Column("highlight_leak", "highlight leak", "", 3),
 )
 
 

@@ -199,6 +199,10 @@ def test_every_table_has_numbers_for_methods_and_nan_for_the_diverged(reports: P
     assert metrics["table5"]["aflw2000"]["px"]["mean_face"]["n"] == COUNT
     assert metrics["truth"]["pose"]["mean_face"]["mean"] < 10  # degrees
     assert "mean_face" not in metrics["truth"]["light_direction"]
+    assert metrics["truth"]["landmarks"]["mean_face"]["mean"] < 2.0  # px of 64
+    assert "no_lmk" in metrics["truth"]["highlight_leak"] and math.isnan(metrics["truth"]["pose"]["no_lmk"]["mean"])
+    assert math.isnan(metrics["variance"]["identity"]["least"]["no_lmk"]["mean"])
+    assert metrics["variance"]["identity"]["average"]["truth"]["n"] == COUNT - 1
     assert metrics["skin_tones"]["colour_dark"]["full"]["n"] == 2  # of five
 
 
