@@ -15,9 +15,10 @@ from pipelines.benchmarks.common import BENCHMARKS, TWIN, read_samples
 from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
 from pipelines.identity_spread import TRUTH, spread_scores
+from pipelines.initialization import initialization_text
 from pipelines.mean_prediction import MEAN_PREDICTION, mean_prediction
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE
-from pipelines.params import BenchmarksParams, EvaluateParams
+from pipelines.params import BenchmarksParams, EvaluateParams, RegressorParams
 from pipelines.scoring import MethodPredictions, joined, mouth_scores, pixel_error_scores
 from pipelines.shape_scoring import shape_scores
 from pipelines.table_files import write_table
@@ -41,6 +42,7 @@ class EvaluationInputs(NamedTuple):
     variants: tuple[str, ...]
     params: EvaluateParams
     benchmark_params: BenchmarksParams
+    regressor_params: RegressorParams
     camera: Camera
     crop_size: int
 
@@ -142,6 +144,7 @@ def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metr
         twins={name: getattr(inputs.benchmark_params, name) == TWIN for name in BENCHMARKS},
         synthetic_test=bool(tested["synthetic"].all()),
         protocol=f"{inputs.params.protocol} ({inputs.protocol.description})",
+        initialization=initialization_text(inputs.regressor_params),
     )
     paper = read_paper(inputs.paper)
     cells = {spec.name: build_cells(spec, scores[spec.name], paper.get(spec.name, NO_PAPER)) for spec in specs}

@@ -1,6 +1,7 @@
 """What each table shows: rows, columns, units, and captions that call synthetic data synthetic."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pipelines.identity_spread import SPREAD_MODES, TRUTH
 from pipelines.mean_prediction import MEAN_PREDICTION
@@ -11,15 +12,18 @@ _REAL_NAMES = {"micc": "MICC Florence 2D/3D", "facescape": "FaceScape", "aflw200
 
 
 def table_specs(
-    variants: tuple[str, ...], *, twins: Mapping[str, bool], synthetic_test: bool, protocol: str
+    variants: tuple[str, ...], *, twins: Mapping[str, bool], synthetic_test: bool, protocol: str, initialization: str
 ) -> list[TableSpec]:
-    """Tables 1 to 5, and those beyond the paper; `twins` says which benchmarks are embedded twins."""
+    """Tables 1 to 5, and those beyond the paper.
+
+    `twins` says which benchmarks are embedded twins, `initialization` what the regressor began with.
+    """
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
     ablation = (*variants, MEAN_FACE)
     compared = (*COMPARED_METHODS, *PEERS)
     peers = frozenset(PEERS)
     data = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
-    return [
+    specs = [
         TableSpec(
             "table1_pixel_error",
             "Table 1: colour error between photograph and full rendering.",
@@ -103,6 +107,7 @@ def table_specs(
             metrics_path="skin_tones",
         ),
     ]
+    return [replace(spec, caption=f"{spec.caption}; the regressor began with {initialization}") for spec in specs]
 
 
 _SPLIT = (("colour", "", 3), ("mouth", "px", 2))

@@ -178,6 +178,7 @@ def reports(tree: Path) -> Path:
         variants=("full", "no_lmk"),
         params=params.evaluate,
         benchmark_params=params.benchmarks,
+        regressor_params=params.regressor,
         camera=CAMERA,
         crop_size=SIZE,
     )
