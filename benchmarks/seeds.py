@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.seed_tables import write_seed_report
-from stages._params import load_profile
+from pipelines.initialization import initialization_text
+from stages._params import load_params, load_profile
 
 TABLES = "reports/tables"
 TARGET = "evaluate"
@@ -34,7 +35,8 @@ def main() -> None:
         for seed, extracted in tables.items():
             run_seed(seed, Path())
             extract_tables(seed, Path(), extracted)
-        write_seed_report(tables, options.output, load_profile())
+        initialization = initialization_text(load_params().regressor)
+        write_seed_report(tables, options.output, profile=load_profile(), initialization=initialization)
     print(f"wrote {options.output / 'seeds.md'} and {options.output / 'seeds.csv'}")
 
 
