@@ -52,7 +52,7 @@ accept: $(VENV)/.installed ## take the present metrics as the new reference: mak
 	    --reference reports/reference
 
 .PHONY: seeds
-seeds: $(VENV)/.installed ## train, predict, evaluate with SEEDS="1 2 3"; mean, spread, the paper's orderings in reports/seeds.md
+seeds: $(VENV)/.installed ## train, predict, evaluate with SEEDS="1 2 3"; spread, claims, the paper's orderings in reports/seeds.md
 	python -m stages._params
 	python -m benchmarks.seeds --seeds $(SEEDS) --output reports
 
