@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks import seeds
-from benchmarks.seed_cells import Cell, Place, read_tables
-from benchmarks.seed_claims import CLAIMS, Claim, outcomes_of
-from benchmarks.seed_tables import orderings_of, spreads_of, verdicts_of, write_seed_report
+from pipelines.seeds.cells import Cell, Place, read_tables
+from pipelines.seeds.claims import CLAIMS, Claim, outcomes_of
+from pipelines.seeds.experiments import report_seeds, run_seed
+from pipelines.seeds.report import orderings_of, spreads_of, verdicts_of, write_seed_report
 from pipelines.table_specs import table_specs
+from tests.label_tree import smoke_params
 
 COLUMNS = "table,row,column,mean,std,count,unit,paper_mean,paper_std,status"
-PARAMS = Path(__file__).parents[1] / "params.yaml"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 PAPER = {"full": "1.0", "no_id": "1.2", "no_lmk": "NaN", "no_reg": "9.0", "mean_face": ""}
 
 
@@ -167,6 +168,11 @@ def test_one_seed_has_no_spread(folders: dict[int, Path]) -> None:
         spreads_of({1: read_tables(folders[1])})
 
 
+def test_one_seed_twice_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"at least two different ones, got \[3, 3\]"):
+        report_seeds([3, 3], tmp_path, tmp_path, profile="toy", regressor=smoke_params().regressor)
+
+
 def test_missing_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="expected the tables of stage evaluate"):
         read_tables(tmp_path)
@@ -184,7 +190,7 @@ lines = ["{COLUMNS}", f"table2,full,all,{{seed}},0,20,mm,1.0,0,measured", "table
 """
 
 
-def test_seeds_run_as_experiments_beside_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_seeds_run_as_experiments_beside_the_workspace(tmp_path: Path) -> None:
     params = PARAMS.read_text()
     stage = {"cmd": f"{sys.executable} evaluate.py", "deps": ["evaluate.py"], "params": ["pretrain", "train"]}
     graph = {"stages": {"evaluate": {**stage, "outs": [{"reports/tables": {"cache": False}}]}}}
@@ -196,10 +202,8 @@ def test_seeds_run_as_experiments_beside_the_workspace(tmp_path: Path, monkeypat
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "toy")):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["seeds", "--seeds", "2", "3", "--output", "found"])
-    seeds.run_seed(2, tmp_path)  # what is there already does not hinder
-    seeds.main()
+    run_seed(2, tmp_path)  # what is there already does not hinder
+    report_seeds([2, 3], tmp_path, tmp_path / "found", profile="toy", regressor=smoke_params().regressor)
     assert "| table2, all | full before − id | 0.2 | 0 ± 0.71 | 1 of 2 |" in (tmp_path / "found/seeds.md").read_text()
     assert (tmp_path / "params.yaml").read_text() == params
     assert not (tmp_path / "reports").exists()

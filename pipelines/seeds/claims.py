@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from benchmarks.seed_cells import Cells, Place
 from pipelines.mean_prediction import MEAN_PREDICTION
 from pipelines.methods import MEAN_FACE, OURS
+from pipelines.seeds.cells import Cells, Place
 
 _VARIANTS = (OURS, "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform")
 

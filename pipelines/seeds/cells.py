@@ -18,7 +18,7 @@ class Cell(NamedTuple):
     """A measured cell of one seed."""
 
     value: float  # mean over the samples; NaN: the method diverged
-    count: int
+    samples: int
     unit: str
     paper: float | None  # None: the paper has no such cell; NaN: its method diverged
 
@@ -59,4 +59,4 @@ def comparable(runs: Mapping[int, Cells]) -> Cells:
 
 
 def _count(cells: Cells, place: Place) -> int:
-    return cells[place].count if place in cells else 0
+    return cells[place].samples if place in cells else 0

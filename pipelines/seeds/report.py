@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.seed_cells import Cell, Cells, Place, comparable, read_tables
-from benchmarks.seed_claims import Outcome, outcomes_of
 from pipelines.methods import OURS
+from pipelines.seeds.cells import Cell, Cells, Place, comparable, read_tables
+from pipelines.seeds.claims import Outcome, outcomes_of
 from pipelines.table_files import ROW_LABELS
 
 
