@@ -103,7 +103,7 @@ def cells_of(claim: Claim, value: float, *others: float) -> dict[Place, Cell]:
         ("colour: error of full", (0.3, 0.4), 0.75, True),
         ("colour: error of full", (0.31, 0.4), 0.775, False),
         ("colour: error of full", (math.nan, 0.4), math.nan, False),
-        ("colour: error of no_photo", (0.2, 0.1, math.nan, 0.16), 1.25, True),  # of those that did not diverge
+        ("colour: error of no_photo", (0.2, math.nan, 0.1, 0.16), 1.25, True),  # of those that did not diverge
         ("landmarks: error of no_lmk", (3.0, 2.9, 1.0), 3.0 / 2.9, False),  # worst, but not clearly
         ("landmarks: error of no_lmk", (math.nan, 2.9), math.inf, True),
         ("shape: error of no_reg", (1.0, 1.1), 1.0 / 1.1, False),
