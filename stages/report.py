@@ -24,6 +24,7 @@ def report(
         profile=profile,
         camera=params.camera,
         benchmarks=params.benchmarks,
+        regressor=params.regressor,
         variants=params.variants,
     )
 

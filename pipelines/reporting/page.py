@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
-from pipelines.params import BenchmarksParams, CameraParams
+from pipelines.initialization import initialization_text
+from pipelines.params import BenchmarksParams, CameraParams, RegressorParams
 from pipelines.reporting.artist import Artist
 from pipelines.reporting.captions import CURVES, FACE_MODEL, PAPER_FIGURES
 from pipelines.reporting.comparisons import GALLERY_COLUMNS, everything
@@ -54,6 +55,7 @@ def write_page(
     profile: str,
     camera: CameraParams,
     benchmarks: BenchmarksParams,
+    regressor: RegressorParams,
     variants: tuple[str, ...],
 ) -> None:
     """Write `index.html` and everything it shows."""
@@ -65,7 +67,7 @@ def write_page(
     _copy(inputs.label_sheet, output / "figures" / LABEL_SHEET)
     page = _template().render(
         profile=profile,
-        facts=_facts(inputs, benchmarks, artist),
+        facts=[*_facts(inputs, benchmarks, artist), ("the regressor began with", initialization_text(regressor))],
         tables=[Markup(html_of(path.read_text())) for path in _tables(inputs.reports / "tables")],
         check=Markup(html_of(_without_heading(_required(inputs.reports / "check.md").read_text()))),
         quality=_quality(inputs.label_quality),

@@ -37,11 +37,11 @@ PAPER = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Crops with labels, three benchmarks that share them, weights and the predictions of all methods."""
     root = tmp_path_factory.mktemp("prediction")
-    write_label_tree(root, COUNT)
+    write_label_tree(root, COUNT + 1)
     rows = read_rows(root / "labels/aligned")
-    write_rows(root / "labels/aligned", rows.assign(split=["test"] * (COUNT - 1) + ["extra"]))
+    write_rows(root / "labels/aligned", rows.assign(split=["test"] * (COUNT - 1) + ["extra", "train"]))
     truth = read_rows(root / "truth")
-    write_rows(root / "truth", truth.assign(skin_tone_ita=np.linspace(-30, 60, COUNT)))
+    write_rows(root / "truth", truth.assign(skin_tone_ita=np.linspace(-30, 75, COUNT + 1)))
     _write_benchmarks(root)
     _write_weights(root / "weights/full", root, diverged=False)
     _write_weights(root / "weights/no_lmk", root, diverged=True)
@@ -106,7 +106,8 @@ def test_the_mean_face_meets_the_labelled_landmarks_with_zero_coefficients(tree:
     assert not found.shape.any() and not found.expression.any() and not found.albedo.any()
     model = load_face_model(tree / "face_model.h5")
     projected = landmark_pixels(model, pose_face(model, found, CAMERA), SIZE)
-    labelled = torch.tensor(np.stack(list(read_rows(tree / "labels/landmarks")["landmarks"]))).unflatten(1, (68, 2))
+    tested = read_rows(tree / "labels/landmarks")["landmarks"][:COUNT]
+    labelled = torch.tensor(np.stack(list(tested))).unflatten(1, (68, 2))
     assert torch.linalg.vector_norm(projected - labelled, dim=-1).mean() < 2.0  # px; the shapes differ
     assert pose_face(model, found, CAMERA).lit_specular.mean() < 1e-3  # a trace at the rim, which faces away
 
@@ -178,6 +179,7 @@ def reports(tree: Path) -> Path:
         variants=("full", "no_lmk"),
         params=params.evaluate,
         benchmark_params=params.benchmarks,
+        regressor_params=params.regressor,
         camera=CAMERA,
         crop_size=SIZE,
     )
@@ -199,6 +201,10 @@ def test_every_table_has_numbers_for_methods_and_nan_for_the_diverged(reports: P
     assert metrics["table5"]["aflw2000"]["px"]["mean_face"]["n"] == COUNT
     assert metrics["truth"]["pose"]["mean_face"]["mean"] < 10  # degrees
     assert "mean_face" not in metrics["truth"]["light_direction"]
+    assert metrics["truth"]["landmarks"]["mean_face"]["mean"] < 2.0  # px of 64
+    assert "no_lmk" in metrics["truth"]["highlight_leak"] and math.isnan(metrics["truth"]["pose"]["no_lmk"]["mean"])
+    assert math.isnan(metrics["variance"]["identity"]["least"]["no_lmk"]["mean"])
+    assert metrics["variance"]["identity"]["average"]["truth"]["n"] == COUNT - 1
     assert metrics["skin_tones"]["colour_dark"]["full"]["n"] == 2  # of five
 
 
@@ -220,12 +226,24 @@ def test_a_sample_without_a_face_is_a_row_and_no_number(reports: Path) -> None:
 
 
 def test_the_diffuse_albedo_error_of_the_mean_face_is_what_the_truth_says(reports: Path) -> None:
-    model, truth = load_face_model(reports / "face_model.h5"), coefficients_from_rows(read_rows(reports / "truth"))
+    model, truth = (
+        load_face_model(reports / "face_model.h5"),
+        coefficients_from_rows(read_rows(reports / "truth")[:COUNT]),
+    )
     offset = (truth.albedo @ model.diffuse_basis).unflatten(-1, (-1, 3))[:, model.region_mask("skin", "nose")]
     wanted = offset.square().mean(dim=(1, 2)).sqrt()
     scores = pd.read_parquet(reports / "scores/truth_errors.parquet")
     chosen = scores[(scores["row"] == "mean_face") & (scores["column"] == "diffuse")].sort_values("sample")
     np.testing.assert_allclose(chosen["value"], wanted.numpy(), rtol=1e-4)
+
+
+def test_the_mean_prediction_stands_for_the_training_photographs(reports: Path) -> None:
+    *_, training = read_rows(reports / "truth")["shininess"]
+    scores = pd.read_parquet(reports / "scores/truth_errors.parquet")
+    chosen = scores[(scores["row"] == "mean_prediction") & (scores["column"] == "shininess")].sort_values("sample")
+    wanted = (read_rows(reports / "truth")["shininess"][:COUNT] - training).abs()
+    np.testing.assert_allclose(chosen["value"], wanted, rtol=1e-4)
+    assert "mean_prediction" not in set(scores.loc[scores["column"] == "landmarks", "row"])  # it has no scale
 
 
 def test_truth_turns_with_the_crop(tree: Path, tmp_path: Path) -> None:

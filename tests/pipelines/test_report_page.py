@@ -45,6 +45,7 @@ def write(root: Path) -> Path:
         profile="smoke",
         camera=params.camera.model_copy(update={"crop_size": SIZE}),
         benchmarks=params.benchmarks,
+        regressor=params.regressor,
         variants=VARIANTS,
     )
     return output
@@ -93,6 +94,7 @@ def test_the_page_shows_tables_figures_labels_check_and_faces(page: Path) -> Non
         "person 000000 (synthetic photograph)",
         "2 synthetic, 1 real; 1 rejected",
         "synthetic twin",
+        "the regressor began with</td><td>a supervised warm start on synthetic photographs",
     ):
         assert words in text, words
 
