@@ -118,7 +118,7 @@ def refinements(
 def load_known(
     data: Path, rows: pd.DataFrame, features: dict[str, NDArray[np.float32]], minimum_opening: float
 ) -> Known:
-    """Labels and truth of these photographs; a mouth whose lips are less than `minimum_opening` pixels apart is none."""
+    """Labels and truth of these photographs; lips less than `minimum_opening` pixels apart are a closed mouth."""
     crops, truth = LabelledCrops(data / "labels", rows["key"].tolist(), features), ShardReader(data / "truth")
     batch: Batch = default_collate([crops[index] for index in range(len(crops))])
     size = batch.image.shape[-1]
