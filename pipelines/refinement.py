@@ -68,24 +68,17 @@ def _descended(
     steps: int,
     learning_rate: float,
 ) -> Coefficients:
-    """The coefficients after the last step; those of the start where a gradient was not finite."""
-    sizes, start = sizes_of(coefficients), raw_from_coefficients(coefficients).detach()
-    moving = start.isfinite().all(dim=1, keepdim=True)
-    raw = torch.where(moving, start, torch.zeros_like(start)).requires_grad_()
-    rest = raw.detach().clone()  # where a photograph that stops waits for the others
+    """The coefficients after the last step; NaN after a gradient that was not finite, which no other photograph sees."""
+    sizes, raw = sizes_of(coefficients), raw_from_coefficients(coefficients).requires_grad_()
     optimizer = torch.optim.Adam([raw], lr=learning_rate)
     schedule = CosineAnnealingLR(optimizer, T_max=steps)
     for _ in range(steps):
         losses, _ = objective(coefficients_from_raw(raw, sizes), batch, prepared)
         total = len(raw) * total_loss(losses, objective.weights)  # a sum: the gradient of one knows no others
-        (gradient,) = torch.autograd.grad(total, raw)
-        moving = moving & gradient.isfinite().all(dim=1, keepdim=True)
-        raw.grad = torch.where(moving, gradient, torch.zeros_like(gradient))
+        (raw.grad,) = torch.autograd.grad(total, raw)
         optimizer.step()
         schedule.step()
-        with torch.no_grad():
-            raw.copy_(torch.where(moving, raw, rest))
-    return coefficients_from_raw(torch.where(moving, raw.detach(), start), sizes)
+    return coefficients_from_raw(raw.detach(), sizes)
 
 
 def _like(chosen: Bool[Tensor, "B"], values: Tensor) -> Tensor:
