@@ -68,7 +68,7 @@ def _descended(
     steps: int,
     learning_rate: float,
 ) -> Coefficients:
-    """The coefficients after the last step; NaN after a gradient that was not finite, unnoticed by other photographs."""
+    """The coefficients after the last step; NaN after a gradient that was not finite, which spreads to no other one."""
     sizes, raw = sizes_of(coefficients), raw_from_coefficients(coefficients).requires_grad_()
     optimizer = torch.optim.Adam([raw], lr=learning_rate)
     schedule = CosineAnnealingLR(optimizer, T_max=steps)
