@@ -239,10 +239,12 @@ class BenchmarksParams(Section):
 
 
 class PredictParams(Section):
-    """Inference of the regressor on the benchmarks, and the pose of the mean face."""
+    """Inference of the regressor on the benchmarks, its refinement, and the pose of the mean face."""
 
     batch_size: Count
     pose_iterations: Count
+    refine: CountOrNone
+    refine_learning_rate: Positive
 
 
 class EvaluateParams(Section):

@@ -9,26 +9,32 @@ import pandas as pd
 import pytest
 import torch
 
-from models.camera import Camera
-from models.coefficients import CoefficientSizes
+from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
 from models.networks.regressor import Regressor
 from models.renderer import landmark_pixels, pose_face
+from pipelines import variant_prediction
 from pipelines.benchmarks.common import Sample, write_samples
 from pipelines.benchmarks.scans import write_mesh
 from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
+from pipelines.dataset import Batch
 from pipelines.evaluation import EvaluationInputs, evaluate
 from pipelines.face_model_file import load_face_model
-from pipelines.prediction import predict_method
+from pipelines.mean_face import predict_mean_face
+from pipelines.objective import Objective
+from pipelines.params import Variant
+from pipelines.refinement import Refined
 from pipelines.regression_network import save_regressor
 from pipelines.scoring import MethodPredictions, pixel_error_scores
 from pipelines.shards import ShardReader, ShardWriter, encode_png, read_rows, write_rows
 from pipelines.truth import true_coefficients
 from pipelines.truth_rows import rows_with_truth
 from pipelines.truth_scoring import by_skin_tone
+from pipelines.variant_prediction import VariantInputs, predict_variant
 from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
+from tests.training_process import toy_train_params
 
-METHODS = ("full", "no_lmk", "mean_face")
+VARIANTS: tuple[Variant, ...] = ("full", "no_lmk")
 COUNT = 6
 PAPER = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
 
@@ -45,19 +51,40 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_benchmarks(root)
     _write_weights(root / "weights/full", root, diverged=False)
     _write_weights(root / "weights/no_lmk", root, diverged=True)
-    for method in METHODS:
-        predict_method(
-            method,
-            root / "predictions" / method,
-            face_model=root / "face_model.h5",
-            weights=None if method == "mean_face" else root / "weights" / method,
-            labels=root / "labels",
-            benchmarks=root / "benchmarks",
-            camera=CAMERA,
-            crop_size=SIZE,
-            params=smoke_params().predict.model_copy(update={"batch_size": 4}),
-        )
+    for variant in VARIANTS:
+        _predict_variant(root, variant, root / "predictions" / variant)
+    _predict_mean_face(root, root / "predictions/mean_face")
     return root
+
+
+def _predict_variant(root: Path, variant: Variant, output: Path, **changes: object) -> None:
+    predict_variant(
+        variant,
+        VariantInputs(
+            root / "face_model.h5",
+            root / "weights" / variant,
+            root / "labels",
+            root / "recognizer",
+            root / "benchmarks",
+        ),
+        output,
+        camera=CAMERA,
+        crop_size=SIZE,
+        train=toy_train_params(),
+        params=smoke_params().predict.model_copy(update={"batch_size": 4, **changes}),
+    )
+
+
+def _predict_mean_face(root: Path, output: Path) -> None:
+    predict_mean_face(
+        output,
+        face_model=root / "face_model.h5",
+        labels=root / "labels",
+        benchmarks=root / "benchmarks",
+        camera=CAMERA,
+        crop_size=SIZE,
+        params=smoke_params().predict.model_copy(update={"batch_size": 4}),
+    )
 
 
 def _write_benchmarks(root: Path) -> None:
@@ -135,35 +162,64 @@ def test_a_diverged_variant_predicts_nan(tree: Path) -> None:
 
 
 def test_predicting_again_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
-    predict_method(
-        "mean_face",
-        tmp_path,
-        face_model=tree / "face_model.h5",
-        weights=None,
-        labels=tree / "labels",
-        benchmarks=tree / "benchmarks",
-        camera=CAMERA,
-        crop_size=SIZE,
-        params=smoke_params().predict.model_copy(update={"batch_size": 4}),
+    _predict_mean_face(tree, tmp_path / "mean_face")
+    _predict_variant(tree, "full", tmp_path / "full", refine_learning_rate=9.0)  # of no steps
+    for method in ("mean_face", "full"):
+        earlier = tree / "predictions" / method
+        for path in sorted(path for path in earlier.rglob("*") if path.is_file()):
+            assert (tmp_path / method / path.relative_to(earlier)).read_bytes() == path.read_bytes(), path
+
+
+def test_refining_changes_the_labelled_photographs_and_no_benchmark(tree: Path, tmp_path: Path) -> None:
+    _predict_variant(tree, "full", tmp_path, refine=8, refine_learning_rate=0.05)
+    plain, refined = (folder / "coefficients.parquet" for folder in (tree / "predictions/full", tmp_path))
+    for name in ("micc", "facescape", "aflw2000"):
+        pd.testing.assert_frame_equal(read_coefficients(plain, name), read_coefficients(refined, name))
+    before, after = (read_coefficients(path, "test") for path in (plain, refined))
+    assert before["key"].tolist() == after["key"].tolist()  # of the test split and the extra photograph
+    for group in ("shape", "albedo", "euler_angles", "sh_coefficients"):
+        assert not any(np.array_equal(*pair) for pair in zip(before[group], after[group], strict=True)), group
+    model = load_face_model(tree / "face_model.h5")
+    labelled = torch.tensor(np.stack(list(read_rows(tree / "labels/landmarks")["landmarks"]))).unflatten(1, (68, 2))
+    faces = (pose_face(model, coefficients_from_rows(table), CAMERA) for table in (before, after))
+    errors = [torch.linalg.vector_norm(landmark_pixels(model, face, SIZE) - labelled, dim=-1).mean() for face in faces]
+    assert errors[1] < errors[0]
+
+
+def test_photographs_that_refining_does_not_help_are_named(
+    tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _predict_variant(tree, "full", tmp_path, refine=1, refine_learning_rate=50.0)
+    table, plain = (
+        read_coefficients(folder / "coefficients.parquet", "test") for folder in (tmp_path, tree / "predictions/full")
     )
-    earlier = tree / "predictions/mean_face"
-    for path in sorted(path for path in earlier.rglob("*") if path.is_file()):
-        assert (tmp_path / path.relative_to(earlier)).read_bytes() == path.read_bytes()
+    pd.testing.assert_frame_equal(table, plain)
+    assert [record.getMessage() for record in caplog.records] == [
+        "refining did not lower the loss of 4 of 4 photographs, which keep the network's answer:"
+        " face-0, face-1, face-2, face-3",
+        "refining did not lower the loss of 2 of 2 photographs, which keep the network's answer: face-4, face-5",
+    ]
 
 
-def test_a_variant_without_weights_is_refused(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="full: expected --weights"):
-        predict_method(
-            "full",
-            tmp_path,
-            face_model=tree / "face_model.h5",
-            weights=None,
-            labels=tree / "labels",
-            benchmarks=tree / "benchmarks",
-            camera=Camera(math.radians(12.6), 1000.0),
-            crop_size=SIZE,
-            params=smoke_params().predict,
-        )
+def test_a_diverged_variant_has_nothing_to_refine(tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _predict_variant(tree, "no_lmk", tmp_path, refine=1)
+    table = pd.read_parquet(tmp_path / "coefficients.parquet")
+    assert all(np.isnan(row).all() for row in table["shape"])
+    assert not caplog.records
+
+
+def test_a_variant_is_refined_under_its_own_losses(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write_weights(tree / "weights/no_photo", tree, diverged=False)
+    seen = []
+
+    def refine_nothing(start: Coefficients, batch: Batch, objective: Objective, **steps: float) -> Refined:
+        seen.append((objective.weights["photo"], objective.weights["lmk"] > 0, steps))
+        zeros = torch.zeros(len(batch.image))
+        return Refined(start, zeros, zeros, zeros == 0)
+
+    monkeypatch.setattr(variant_prediction, "refine", refine_nothing)
+    _predict_variant(tree, "no_photo", tmp_path, refine=3, refine_learning_rate=0.5)
+    assert seen == 2 * [(0.0, True, {"steps": 3, "learning_rate": 0.5})]
 
 
 @pytest.fixture(scope="module")
