@@ -18,8 +18,9 @@ COLOURS = {"anna": (230, 40, 40), "bela": (40, 230, 40), "cora": (40, 40, 230), 
 
 def recognizer_params(**changes: object) -> RecognizerParams:
     """A small network, trained here."""
-    small = {"embedding_size": 8, "input_size": 64, "people_per_batch": 4, "photographs_per_person": 3}
-    return smoke_params().train_recognizer.model_copy(update={"weights": "own", **small, **changes})
+    network = {"architecture": "shufflenet_v2_x0_5", "embedding_size": 8, "input_size": 64}
+    small = {"weights": "own", **network, "people_per_batch": 4, "photographs_per_person": 3}
+    return smoke_params().train_recognizer.model_copy(update={**small, **changes})
 
 
 def write_people(

@@ -19,6 +19,7 @@ from pipelines.shards import read_rows
 from pipelines.weights import save_weights
 from tests.recognizer_tree import COLOURS, write_people
 
+ARCHITECTURE = "shufflenet_v2_x0_5"
 KEYS = [f"{name}-{number}" for name in COLOURS for number in range(3)]
 
 
@@ -31,8 +32,8 @@ def root(tmp_path: Path) -> Path:
 
 def _write_weights(root: Path, seed: int = 0, input_size: int = 64) -> None:
     torch.manual_seed(seed)
-    description = {"architecture": "resnet18", "embedding_size": 8, "input_size": input_size}
-    save_weights(root / "weights", Recognizer("resnet18", 8, input_size), description, pd.DataFrame({"step": []}))
+    description = {"architecture": ARCHITECTURE, "embedding_size": 8, "input_size": input_size}
+    save_weights(root / "weights", Recognizer(ARCHITECTURE, 8, input_size), description, pd.DataFrame({"step": []}))
 
 
 def _embed(root: Path, *, batch_size: int = 3, precision: str = "fp32") -> dict[str, np.ndarray]:
@@ -94,7 +95,7 @@ def test_the_network_sees_channels_last_pictures_and_no_gradient(root: Path, mon
     def forward(self: Recognizer, image: Tensor) -> Tensor:
         assert not self.training and not torch.is_grad_enabled()
         assert image.is_contiguous(memory_format=torch.channels_last)
-        assert self.network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+        assert self.network.conv1[0].weight.is_contiguous(memory_format=torch.channels_last)
         return original(self, image)
 
     monkeypatch.setattr(Recognizer, "forward", forward)

@@ -62,7 +62,7 @@ def test_the_same_seed_gives_the_same_bytes_whoever_decodes(tmp_path: Path) -> N
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     write_people(tmp_path / "aligned", COLOURS)
-    changes = {"iterations": 60, "checkpoint_every": 3}
+    changes = {"iterations": 24, "checkpoint_every": 4}
     command = [sys.executable, "-m", "tests.recognizer_tree", str(tmp_path), str(tmp_path / "killed")]
     process = subprocess.Popen([*command, json.dumps(changes)], stderr=subprocess.DEVNULL)
     try:
@@ -75,11 +75,11 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) 
     assert not (tmp_path / "killed").exists()
     path = next(tmp_path.glob("memo/recognizer/*/state.pt"))
     done = torch.load(path, weights_only=True)["iterations"]
-    assert 0 < done < 60
+    assert 0 < done < 24
     steps = _count_steps(tmp_path / "killed", tmp_path, changes)
-    assert steps == 60 - done
+    assert steps == 24 - done
     assert not (tmp_path / "memo/recognizer").exists()
-    assert _count_steps(tmp_path / "whole", tmp_path, changes) == 60
+    assert _count_steps(tmp_path / "whole", tmp_path, changes) == 24
     assert _same_files(tmp_path / "whole", tmp_path / "killed")
 
 
