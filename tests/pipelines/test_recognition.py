@@ -103,9 +103,16 @@ def test_a_checkpoint_is_for_the_same_training_only(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
     train_toy_recognizer(tmp_path, tmp_path / "first", iterations=2, checkpoint_every=1)
     finished = {"iterations": 2, "checkpoint_every": 2}  # how often a state is kept changes no result
-    assert _count_steps(tmp_path / "again", tmp_path, {**finished, "workers": 0}) == 0
+    assert _count_steps(tmp_path / "again", tmp_path, finished) == 0
     assert _same_files(tmp_path / "first", tmp_path / "again")
     assert _count_steps(tmp_path / "other", tmp_path, {**finished, "margin": 0.3}) == 2
+
+
+def test_who_decodes_and_how_often_a_state_is_kept_belongs_to_no_fingerprint() -> None:
+    plain = recognition._dependencies(recognizer_params())
+    assert recognition._dependencies(recognizer_params(workers=3, checkpoint_every=7)) == plain
+    assert recognition._dependencies(recognizer_params(learning_rate=0.5)) != plain
+    assert recognition._dependencies(recognizer_params(precision="bf16")) != plain
 
 
 @pytest.mark.parametrize("spoilt", ["loss", "gradient"])
