@@ -67,7 +67,7 @@ def people_batches(
         PeopleCrops(aligned, people),
         batch_sampler=BalancedBatches([len(keys) for keys in people], params, first=first),
         num_workers=params.workers,
-        multiprocessing_context="forkserver" if params.workers else None,  # a fork of a process with threads may hang
+        multiprocessing_context="spawn" if params.workers else None,  # a fork may hang, a fork server outlives us
         pin_memory=torch.cuda.is_available(),
         generator=torch.Generator(),  # the loader takes a number when it starts, which must not be torch's own
     )
