@@ -148,7 +148,17 @@ class RecognizerParams(Section):
     photographs_per_person: Annotated[int, Field(ge=2)]
     margin: Positive
     learning_rate: Positive
+    precision: Precision
+    workers: CountOrNone
+    checkpoint_every: Count
     seed: int
+
+
+class EmbedParams(Section):
+    """The recogniser's features of the crops."""
+
+    batch_size: Count
+    precision: Precision
 
 
 class LossWeights(Section):
@@ -293,6 +303,7 @@ class Params(Section):
     landmarks: LandmarksParams
     mouth: MouthParams
     train_recognizer: RecognizerParams
+    embed: EmbedParams
     regressor: RegressorParams
     pretrain: PretrainParams
     train: TrainParams
