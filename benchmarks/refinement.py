@@ -97,7 +97,7 @@ def refinements(
     camera = Camera(math.radians(params.camera.field_of_view_degrees), params.camera.distance_mm)
     objective = Objective(model, load_recognizer(recognizer), camera, size, params.train, "full")
     network, input_size = load_regressor(weights, model), int(read_description(weights)["input_size"])
-    features = load_features(recognizer)
+    features = load_features(data / "labels/features")
     before, after, seconds = [], [], np.zeros(2)
     for start in range(0, len(rows), batch_size):
         known = load_known(data, rows.iloc[start : start + batch_size], features, params.mouth.minimum_opening_px)

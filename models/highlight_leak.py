@@ -5,7 +5,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.face_model import FaceModel, vertex_normals
+from models.face_model import FaceModel
+from models.normals import vertex_normals
 from models.renderer import PosedFace
 
 _LUMINANCE = (0.2126, 0.7152, 0.0722)  # of linear sRGB

@@ -55,7 +55,7 @@ def predict_variant(
     if params.refine and not read_description(inputs.weights).get("diverged"):
         posing, recognizer = load_face_model(inputs.face_model), load_recognizer(inputs.recognizer)
         objective = Objective(posing, recognizer, camera, crop_size, train, variant).to(best_device())
-        predictor = refined_predictor(predictor, objective, inputs.labels, inputs.recognizer, params)
+        predictor = refined_predictor(predictor, objective, inputs.labels, params)
     write_predictions(
         variant,
         predictor,
@@ -85,14 +85,12 @@ def regressor_predictor(weights: Path, model: FaceModel) -> Predictor:
     return predict
 
 
-def refined_predictor(
-    predictor: Predictor, objective: Objective, labels: Path, recognizer: Path, params: PredictParams
-) -> Predictor:
+def refined_predictor(predictor: Predictor, objective: Objective, labels: Path, params: PredictParams) -> Predictor:
     """The answers of `predictor`, refined where the crop has every label that the losses need.
 
     The benchmarks' crops have landmarks alone; their answers stay as they are.
     """
-    features = load_features(recognizer)
+    features = load_features(labels / "features")
 
     def predict(crop_set: CropSet, keys: Sequence[str]) -> Coefficients:
         found = predictor(crop_set, keys)

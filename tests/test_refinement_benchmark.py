@@ -49,7 +49,7 @@ def _params() -> Params:
 
 def _known(data: Path) -> refinement.Known:
     rows = refinement.chosen_rows(data, "train", COUNT)
-    return refinement.load_known(data, rows, load_features(data / "recognizer"), 2.5)
+    return refinement.load_known(data, rows, load_features(data / "labels/features"), 2.5)
 
 
 def _objective(data: Path) -> Objective:

@@ -12,9 +12,9 @@ from torch import Tensor
 from models.networks import recognizer
 from pipelines.device import best_device
 from pipelines.engines import IN_THIS_PROCESS
-from pipelines.labelling import network_training, precision
-from pipelines.labelling.network_training import crop_batches
-from pipelines.labelling.precision import CHECKED_CROPS, checked_precision, in_precision, resolved_precision
+from pipelines.labelling import network_labels, precision
+from pipelines.labelling.network_labels import labelled_batches
+from pipelines.labelling.precision import resolved_precision
 from pipelines.labelling.shard_map import LabelShard, map_shards
 from pipelines.params import EmbedParams, LabellingParams
 from pipelines.recognizer_file import load_recognizer
@@ -41,7 +41,7 @@ def embed_crops(
         "network": read_description(weights),
         "weights": sha256_of(weights / WEIGHTS),
         "precision": wanted,
-        "code": source_digest(__file__, recognizer.__file__, network_training.__file__, precision.__file__),
+        "code": source_digest(__file__, recognizer.__file__, network_labels.__file__, precision.__file__),
     }
     step = _Embed(aligned, weights, params.batch_size, wanted)
     rows = map_shards(step, {aligned: ()}, output, fingerprint=fingerprint, memo=memo, engine=engine)
@@ -60,11 +60,11 @@ class _Embed:
         reader = ShardReader(self.aligned)
 
         def label_shard(keys: Sequence[str]) -> Iterator[Item]:
-            _, first = next(crop_batches(reader, keys, CHECKED_CROPS))
-            chosen = checked_precision(self.precision, network, first, _disagreement)
-            for chunk, images in crop_batches(reader, keys, self.batch_size):
-                features = in_precision(chosen, network, images).cpu().numpy()
-                for key, one in zip(chunk, features, strict=True):
+            batches = labelled_batches(
+                network, self.precision, _disagreement, reader=reader, keys=keys, batch_size=self.batch_size
+            )
+            for chunk, features in batches:
+                for key, one in zip(chunk, features.cpu().numpy(), strict=True):
                     yield Item(key, {}, {"key": key, "features": one})
 
         return label_shard

@@ -36,7 +36,7 @@ def truth(root: Path) -> Coefficients:
 
 @pytest.fixture(scope="module")
 def batch(root: Path) -> Batch:
-    crops = LabelledCrops(root / "labels", [f"face-{n}" for n in range(COUNT)], load_features(root / "recognizer"))
+    crops = LabelledCrops(root / "labels", [f"face-{n}" for n in range(COUNT)], load_features(root / "labels/features"))
     return Batch(*default_collate([crops[index] for index in range(COUNT)]))
 
 
