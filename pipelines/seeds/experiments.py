@@ -2,7 +2,7 @@
 
 Every seed is a DVC experiment `seed-<n>` of the present state, run in a folder of its own (`dvc exp run --temp`) with
 the stages up to `evaluate`; it stays for `dvc exp show`. What does not depend on the seed comes from DVC's cache. So
-does a seed that has been run before with the same code and parameters.
+does a seed that has been run before with the same code and parameters, such as that of `params.yaml` itself.
 """
 
 import io
@@ -38,7 +38,7 @@ def run_seed(seed: int, root: Path) -> None:
     """Run the experiment of a seed in the repository `root`, in place of an earlier one of the same commit."""
     if _output(["git", "for-each-ref", experiment_ref(seed, root)], root):
         _run([*DVC, "exp", "remove", _name(seed)], root)
-    changes = [f"pretrain.seed={seed}", f"train.seed={seed}", "train.live_tracking=false"]
+    changes = [f"pretrain.seed={seed}", f"train.seed={seed}"]
     flags = [word for change in changes for word in ("--set-param", change)]
     _run([*DVC, "exp", "run", "--temp", "--name", _name(seed), *flags, TARGET], root)
 

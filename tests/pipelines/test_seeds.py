@@ -182,7 +182,7 @@ _EVALUATE = f"""
 import pathlib, yaml
 params = yaml.safe_load(open("params.yaml"))
 seed = params["train"]["seed"]
-assert params["pretrain"]["seed"] == seed and not params["train"]["live_tracking"]
+assert params["pretrain"]["seed"] == seed
 tables = pathlib.Path("reports/tables")
 tables.mkdir(parents=True)
 lines = ["{COLUMNS}", f"table2,full,all,{{seed}},0,20,mm,1.0,0,measured", "table2,no_id,all,2.5,0,20,mm,1.2,0,measured"]
