@@ -12,7 +12,7 @@ from torch import Tensor
 from models.face_model import FaceModel
 from models.renderer import landmark_pixels, pose_face
 from models.segments import SEGMENTS
-from pipelines.reporting.artist import PAPER, Artist, Picture, neutral_coefficients
+from pipelines.reporting.artist import Artist, Picture, neutral_coefficients
 from pipelines.reporting.face_model_sheet import DEVIATIONS, mean_row, mode_row, save_rows
 from pipelines.reporting.sheet import Cell
 

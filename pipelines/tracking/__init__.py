@@ -4,3 +4,4 @@
 """
 
 from pipelines.tracking.live import LiveRun as LiveRun
+from pipelines.tracking.records import curve_name as curve_name

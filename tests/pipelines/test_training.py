@@ -139,11 +139,12 @@ def test_training_lowers_the_loss_and_writes_everything(root: Path, tmp_path: Pa
         early = history[name][6:9] if name == "total" else history[name][:3]  # the mouth joins at 6
         assert history[name].iloc[-3:].mean() < 0.9 * early.mean(), name
     assert history["step"].tolist() == list(range(24))
-    assert set(history.columns) == {"step", "total", *Losses._fields, "learning_rate", "gradient_norm"}
+    shares = {"without_face", "without_mouth"}
+    assert set(history.columns) == {"step", "total", *Losses._fields, "learning_rate", "gradient_norm", *shares}
     assert read_description(tmp_path)["diverged"] is False
     assert [path.name for path in sorted((tmp_path / "sheets").iterdir())] == ["step-000012.png", "step-000024.png"]
     with Image.open(tmp_path / "sheets/step-000024.png") as sheet:
-        assert sheet.size == (4 * SIZE, 4 * SIZE)  # photograph, full, diffuse, specular of four faces
+        assert sheet.size == (6 * SIZE, 4 * SIZE)  # four faces, each in six ways
 
 
 def test_the_trained_network_can_be_loaded(root: Path, tmp_path: Path) -> None:
