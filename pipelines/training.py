@@ -43,7 +43,9 @@ from pipelines.pictures import write_png
 from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.regression_network import build_regressor, save_regressor
 from pipelines.sample_sheet import sample_sheet
+from pipelines.shards import ShardReader
 from pipelines.tracking import LiveRun, curve_name
+from pipelines.weights import EXAMPLE
 
 _log = logging.getLogger(__name__)
 
@@ -120,6 +122,7 @@ def train_regressor(
             save_regressor(output, loop.result, regressor, history, provenance)
             if loop.sheets.is_dir():
                 shutil.copytree(loop.sheets, output / loop.sheets.name, dirs_exist_ok=True)
+            _write_example(inputs.labels / "aligned", output)
             live.finish(output / "weights.safetensors")
             checkpoints.clear()
 
@@ -145,6 +148,12 @@ def _loader(inputs: TrainingInputs, params: TrainParams, fabric: lf.Fabric, done
     ranks = {"rank": fabric.global_rank, "ranks": fabric.world_size}
     sampler = EndlessSampler(len(dataset), params.seed, skipped=done * params.batch_size, **ranks)
     return endless_batches(dataset, params.batch_size, sampler, workers=params.loader_workers)
+
+
+def _write_example(aligned: Path, output: Path) -> None:
+    """Keep a crop as it lies in the shards beside the weights: the example of what the network takes."""
+    key = crops(aligned, "train")["key"].iloc[0]
+    (output / EXAMPLE).write_bytes(ShardReader(aligned).read(key, "jpg"))
 
 
 class _Step(NamedTuple):

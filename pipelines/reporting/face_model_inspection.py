@@ -15,6 +15,7 @@ from models.segments import SEGMENTS
 from pipelines.reporting.artist import Artist, Picture, neutral_coefficients
 from pipelines.reporting.face_model_sheet import DEVIATIONS, mean_row, mode_row, save_rows
 from pipelines.reporting.sheet import Cell
+from pipelines.studio import PAPER
 
 _MARK = (0.85, 0.1, 0.1)  # sRGB
 _GREY = 0.7

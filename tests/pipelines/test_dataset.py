@@ -152,7 +152,7 @@ def test_the_next_batch_is_made_while_the_present_one_is_used(root: Path) -> Non
 
     keys = crops(root / "labels/aligned", "train")["key"].tolist()
     dataset = Watched(root / "labels", keys, load_features(root / "recognizer"))
-    with closing(prefetched(DataLoader(dataset, sampler=itertools.count()))) as batches:  # type: ignore[arg-type]
+    with closing(prefetched(DataLoader(dataset, sampler=itertools.count()))) as batches:
         next(batches)
         assert asked.wait(timeout=30)
 
