@@ -44,11 +44,11 @@ def save_regressor(
 
 def load_regressor(folder: Path, model: FaceModel) -> Regressor:
     """The trained network in `folder`, in evaluation mode; ValueError when it was trained for another face model."""
-    network = read_regressor(folder)
-    sizes, modes = network.sizes[:3], (model.shape_size, model.expression_size, model.albedo_size)
-    if sizes != modes:
-        raise ValueError(f"{folder}: trained for a face model with {list(sizes)} modes, this one has {list(modes)}")
-    return network
+    sizes = CoefficientSizes(**read_description(folder)["sizes"])
+    modes = (model.shape_size, model.expression_size, model.albedo_size)
+    if sizes[:3] != modes:
+        raise ValueError(f"{folder}: trained for a face model with {list(sizes[:3])} modes, this one has {list(modes)}")
+    return read_regressor(folder)
 
 
 def read_regressor(folder: Path) -> Regressor:
