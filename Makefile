@@ -23,7 +23,7 @@ repro: $(VENV)/.installed ## set up, then rebuild everything (PROFILE=smoke|defa
 .PHONY: repro-parallel
 repro-parallel: $(VENV)/.installed ## rebuild with JOBS=2 stages at a time; with GPUS="0 1" each sees one of them
 	python -m stages._params
-	python -m benchmarks.parallel $(if $(JOBS),--jobs $(JOBS)) $(if $(GPUS),--gpus $(GPUS))
+	python -m stages.parallel $(if $(JOBS),--jobs $(JOBS)) $(GPUS:%=--gpu %)
 
 .PHONY: test
 test: $(VENV)/.installed lint ## set up, then run every check: style, types, tests, the smoke pipeline, the regression gate
@@ -52,9 +52,9 @@ accept: $(VENV)/.installed ## take the present metrics as the new reference: mak
 	    --reference reports/reference
 
 .PHONY: seeds
-seeds: $(VENV)/.installed ## train, predict, evaluate with SEEDS="1 2 3"; mean, spread, the paper's orderings in reports/seeds.md
+seeds: $(VENV)/.installed ## train, predict, evaluate with SEEDS="1 2 3"; spread, claims, the paper's orderings in reports/seeds.md
 	python -m stages._params
-	python -m benchmarks.seeds --seeds $(SEEDS) --output reports
+	python -m stages.seeds $(SEEDS:%=--seed %) --output reports
 
 .PHONY: ui
 ui: $(VENV)/.installed ## fill MLflow from the pipeline's files, then show it on 127.0.0.1:5000

@@ -97,7 +97,7 @@ class Training:
         optimizer = torch.optim.Adam(network.parameters(), lr=train.learning_rate)
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
         keys = crops(inputs.labels / "aligned", "train")["key"].tolist()
-        dataset = LabelledCrops(inputs.labels, keys, load_features(inputs.recognizer))
+        dataset = LabelledCrops(inputs.labels, keys, load_features(inputs.labels / "features"))
         loader = endless_batches(dataset, train.batch_size, EndlessSampler(len(dataset), train.seed))
         self.batches: Any = iter(self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
 

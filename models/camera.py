@@ -73,8 +73,8 @@ def clip_from_camera(points: Float[Tensor, "B V 3"], camera: Camera) -> Float[Te
 def pixel_from_clip(clip: Float[Tensor, "B V 4"], size: tuple[int, int]) -> Float[Tensor, "B V 2"]:
     """Pixel coordinates (x, y) of clip coordinates in a picture of `size` (height, width)."""
     height, width = size
-    half = torch.stack([clip.new_full((), width / 2), clip.new_full((), height / 2)])  # made on the device, no copy
-    return (clip[..., :2] / clip[..., 3:] + 1) * half
+    x, y, _, w = clip.unbind(dim=-1)
+    return torch.stack([(x / w + 1) * (width / 2), (y / w + 1) * (height / 2)], dim=-1)
 
 
 def index_from_pixel_affine(affine: Float[Tensor, "B 2 3"]) -> Float[Tensor, "B 2 3"]:

@@ -1,18 +1,16 @@
-"""The morphable face model: shape (Eq. 1), diffuse and specular albedo (Eq. 2), and vertex normals."""
+"""The morphable face model: shape (Eq. 1), diffuse and specular albedo (Eq. 2)."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.landmarks import LANDMARK_COUNT
 from models.segments import SEGMENT_INDEX
-
-_SMALLEST_AREA_MM2 = 1.0e-4
 
 
 @dataclass(frozen=True)
@@ -107,12 +105,9 @@ class FaceModel(nn.Module):
     """A morphable face model as buffers, so that it moves between devices with the network."""
 
     mean_shape: Tensor
-    shape_basis: Tensor
-    expression_basis: Tensor
-    mean_diffuse: Tensor
-    diffuse_basis: Tensor
-    mean_specular: Tensor
-    specular_basis: Tensor
+    geometry_basis: Tensor
+    mean_albedos: Tensor
+    albedo_basis: Tensor
     triangles: Tensor
     mouth_triangles: Tensor
     mouth_vertices: Tensor
@@ -124,11 +119,11 @@ class FaceModel(nn.Module):
     def __init__(self, arrays: FaceModelArrays) -> None:
         super().__init__()
         self.arrays = arrays
-        for name in ("mean_shape", "mean_diffuse", "mean_specular"):
-            self.register_buffer(name, torch.from_numpy(getattr(arrays, name)))
-        for name in ("shape_basis", "expression_basis", "diffuse_basis", "specular_basis"):
-            basis = getattr(arrays, name)
-            self.register_buffer(name, torch.from_numpy(basis.reshape(len(basis), -1)))  # (modes, 3V)
+        self.register_buffer("mean_shape", torch.from_numpy(arrays.mean_shape))
+        # Bases that are needed together lie in one matrix: one product instead of two.
+        self.register_buffer("geometry_basis", _rows(arrays.shape_basis, arrays.expression_basis))  # (I + E, 3V)
+        self.register_buffer("mean_albedos", _columns(arrays.mean_diffuse, arrays.mean_specular))  # (6V)
+        self.register_buffer("albedo_basis", _columns(arrays.diffuse_basis, arrays.specular_basis))  # (A, 6V)
         for name in ("triangles", "mouth_triangles", "landmark_vertices"):
             self.register_buffer(name, torch.from_numpy(getattr(arrays, name)).to(torch.int32))
         # The patch of the inner mouth as a mesh of its own: the vertices it uses, and its triangles numbered in them.
@@ -140,24 +135,34 @@ class FaceModel(nn.Module):
         self.region_count = len(self.regions.unique())  # number of different regions that vertices belong to
 
     @property
+    def shape_basis(self) -> Float[Tensor, "I N"]:
+        """Identity modes, mm a unit coefficient."""
+        return self.geometry_basis[: self.shape_size]
+
+    @property
+    def expression_basis(self) -> Float[Tensor, "E N"]:
+        """Expression modes, mm a unit coefficient."""
+        return self.geometry_basis[self.shape_size :]
+
+    @property
     def shape_size(self) -> int:
         """Number of identity coefficients."""
-        return len(self.shape_basis)
+        return len(self.arrays.shape_basis)
 
     @property
     def expression_size(self) -> int:
         """Number of expression coefficients."""
-        return len(self.expression_basis)
+        return len(self.arrays.expression_basis)
 
     @property
     def albedo_size(self) -> int:
         """Number of albedo coefficients."""
-        return len(self.diffuse_basis)
+        return len(self.albedo_basis)
 
     def vertices(self, shape: Float[Tensor, "B I"], expression: Float[Tensor, "B E"]) -> Float[Tensor, "B V 3"]:
         """Vertices in mm: mean plus identity plus expression (Eq. 1)."""
-        offsets = shape @ self.shape_basis + expression @ self.expression_basis
-        return self.mean_shape + offsets.unflatten(-1, (-1, 3))
+        coefficients = torch.cat([shape, expression], dim=-1)
+        return torch.addmm(self.mean_shape.flatten(), coefficients, self.geometry_basis).unflatten(-1, (-1, 3))
 
     def albedos(self, albedo: Float[Tensor, "B A"]) -> Albedos:
         """Diffuse and specular albedo from one coefficient vector, linear RGB (Eq. 2).
@@ -167,9 +172,8 @@ class FaceModel(nn.Module):
         (`models.light.srgb_from_linear`). Negative albedos, which a linear model can produce, are not clamped here;
         shading clamps what it shows.
         """
-        diffuse = self.mean_diffuse + (albedo @ self.diffuse_basis).unflatten(-1, (-1, 3))
-        specular = self.mean_specular + (albedo @ self.specular_basis).unflatten(-1, (-1, 3))
-        return Albedos(diffuse, specular)
+        both = torch.addmm(self.mean_albedos, albedo, self.albedo_basis).unflatten(-1, (2, -1, 3))
+        return Albedos(both[:, 0], both[:, 1])
 
     def landmarks(self, vertices: Float[Tensor, "B V C"]) -> Float[Tensor, "B 68 C"]:
         """The 68 landmark vertices, in whatever frame the vertices are."""
@@ -194,13 +198,11 @@ class FaceModel(nn.Module):
         return torch.isin(self.regions.long(), wanted)
 
 
-def vertex_normals(vertices: Float[Tensor, "B V 3"], triangles: Int[Tensor, "F 3"]) -> Float[Tensor, "B V 3"]:
-    """Unit normals, each the area-weighted mean over the triangles around a vertex; about zero where there is none."""
-    corners = [vertices[:, triangles[:, corner].long()] for corner in range(3)]
-    normals_of_triangles = torch.linalg.cross(corners[1] - corners[0], corners[2] - corners[0])
-    normals = torch.zeros_like(vertices)
-    for corner in range(3):
-        normals = normals.index_add(1, triangles[:, corner].long(), normals_of_triangles)
-    length = torch.linalg.vector_norm(normals, dim=-1, keepdim=True)
-    # Where opposite triangles cancel, as inside closed lips, dividing by the length would multiply gradients by 1e12.
-    return normals / torch.where(length > _SMALLEST_AREA_MM2, length, torch.ones_like(length))
+def _rows(first: NDArray[np.float32], second: NDArray[np.float32]) -> Tensor:
+    """Two bases (modes, V, 3) below one another."""
+    return torch.from_numpy(np.concatenate([first, second]).reshape(len(first) + len(second), -1))
+
+
+def _columns(first: NDArray[np.float32], second: NDArray[np.float32]) -> Tensor:
+    """Two arrays (..., V, 3) beside one another, the last two axes as one."""
+    return torch.from_numpy(np.stack([first, second], axis=-3).reshape(*first.shape[:-2], -1))

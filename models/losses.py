@@ -10,6 +10,8 @@ from torch.nn.functional import cosine_similarity
 from models.coefficients import Coefficients
 from models.landmarks import LANDMARK_COUNT, LANDMARKS
 
+_SMALLEST_SQUARE = 1.0e-30  # of a distance of sRGB colours; below it the square root has no useful slope
+
 
 class Losses(NamedTuple):
     """One value per loss, unweighted; the field names are the paper's subscripts."""
@@ -118,7 +120,8 @@ def has_area(mask: Float[Tensor, "B 1 H W"]) -> Bool[Tensor, "B"]:
 
 
 def _distance(first: Float[Tensor, "B 3 H W"], second: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 H W"]:
-    return torch.linalg.vector_norm(first - second, dim=1, keepdim=True)
+    """Length of the difference over the channels, with gradient zero at zero; `vector_norm` takes ten times as long."""
+    return (first - second).square().sum(dim=1, keepdim=True).clamp_min(_SMALLEST_SQUARE).sqrt()
 
 
 def _masked_mean(values: Float[Tensor, "B 1 H W"], weight: Float[Tensor, "B 1 H W"]) -> Float[Tensor, "B"]:

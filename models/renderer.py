@@ -9,8 +9,9 @@ from torch.nn.functional import avg_pool2d
 
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
 from models.coefficients import Coefficients
-from models.face_model import FaceModel, vertex_normals
+from models.face_model import FaceModel
 from models.light import diffuse_shading, specular_shading_of_lights, srgb_from_linear
+from models.normals import vertex_normals
 from models.rasterizer import EdgeMethod, coverage, edge_gradient, interpolate, rasterize
 
 
@@ -70,9 +71,10 @@ def render(
     ids = rasterize(face.clip, model.triangles, (size, size))
     colours = torch.cat([face.lit_diffuse, face.lit_specular], dim=-1)
     picture = interpolate(colours, face.clip, model.triangles, ids).permute(0, 3, 1, 2)
+    diffuse, specular = picture.contiguous().split(3, dim=1)  # as what follows is fastest
     return Rendering(
-        diffuse=picture[:, :3],
-        specular=picture[:, 3:],
+        diffuse=diffuse,
+        specular=specular,
         coverage=coverage(ids).permute(0, 3, 1, 2),
         mouth=patch_mask(
             face.clip[:, model.mouth_vertices],

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +14,11 @@ from models.shape_error import Protocol
 from pipelines.benchmarks.common import BENCHMARKS, TWIN, read_samples
 from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
+from pipelines.identity_spread import TRUTH, spread_scores
+from pipelines.initialization import initialization_text
+from pipelines.mean_prediction import MEAN_PREDICTION, mean_prediction
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE
-from pipelines.params import BenchmarksParams, EvaluateParams
+from pipelines.params import BenchmarksParams, EvaluateParams, RegressorParams
 from pipelines.scoring import MethodPredictions, joined, mouth_scores, pixel_error_scores
 from pipelines.shape_scoring import shape_scores
 from pipelines.table_files import write_table
@@ -39,6 +42,7 @@ class EvaluationInputs(NamedTuple):
     variants: tuple[str, ...]
     params: EvaluateParams
     benchmark_params: BenchmarksParams
+    regressor_params: RegressorParams
     camera: Camera
     crop_size: int
 
@@ -87,9 +91,36 @@ def all_scores(inputs: EvaluationInputs) -> Scores:
         "table3_micc": _shapes(inputs, compared, "micc", model, of_ablation=False),
         "table4_facescape": _shapes(inputs, compared, "facescape", model, of_ablation=False),
         "table5_aflw2000_mouth": mouth,
-        "truth_errors": joined(truth_scores(one, truth, model=model) for one in methods if len(truth)),
+        "truth_errors": joined(
+            truth_scores(name, table, truth, model=model, camera=inputs.camera, crop_size=inputs.crop_size)
+            for name, table in _with_mean_prediction(inputs, methods, truth)
+        ),
+        "identity_spread": _identity_spreads(inputs, methods, truth),
         "skin_tones": joined(split),
     }
+
+
+def _with_mean_prediction(
+    inputs: EvaluationInputs, methods: Sequence[MethodPredictions], truth: pd.DataFrame
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Name and coefficients of every method that can be compared with the truth; none without truth."""
+    if truth.empty:
+        return
+    tables = {one.method: one.coefficients("test") for one in methods}
+    yield from tables.items()
+    training = rows_with_truth(inputs.labels / "aligned", inputs.truth, "train")
+    if len(training):
+        yield MEAN_PREDICTION, mean_prediction(training, "test", tables[MEAN_FACE]["key"].tolist())
+
+
+def _identity_spreads(
+    inputs: EvaluationInputs, methods: Sequence[MethodPredictions], truth: pd.DataFrame
+) -> pd.DataFrame:
+    tested = crops(inputs.labels / "aligned", "test")
+    spreads = [
+        spread_scores(one.method, one.coefficients("test"), tested) for one in methods if one.method != MEAN_FACE
+    ]
+    return joined([*spreads, spread_scores(TRUTH, truth.reset_index(), tested)])
 
 
 def _shapes(
@@ -113,6 +144,7 @@ def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metr
         twins={name: getattr(inputs.benchmark_params, name) == TWIN for name in BENCHMARKS},
         synthetic_test=bool(tested["synthetic"].all()),
         protocol=f"{inputs.params.protocol} ({inputs.protocol.description})",
+        initialization=initialization_text(inputs.regressor_params),
     )
     paper = read_paper(inputs.paper)
     cells = {spec.name: build_cells(spec, scores[spec.name], paper.get(spec.name, NO_PAPER)) for spec in specs}

@@ -148,7 +148,17 @@ class RecognizerParams(Section):
     photographs_per_person: Annotated[int, Field(ge=2)]
     margin: Positive
     learning_rate: Positive
+    precision: Precision
+    workers: CountOrNone
+    checkpoint_every: Count
     seed: int
+
+
+class EmbedParams(Section):
+    """The recogniser's features of the crops."""
+
+    batch_size: Count
+    precision: Precision
 
 
 class LossWeights(Section):
@@ -241,10 +251,12 @@ class BenchmarksParams(Section):
 
 
 class PredictParams(Section):
-    """Inference of the regressor on the benchmarks, and the pose of the mean face."""
+    """Inference of the regressor on the benchmarks, its refinement, and the pose of the mean face."""
 
     batch_size: Count
     pose_iterations: Count
+    refine: CountOrNone
+    refine_learning_rate: Positive
 
 
 class EvaluateParams(Section):
@@ -293,6 +305,7 @@ class Params(Section):
     landmarks: LandmarksParams
     mouth: MouthParams
     train_recognizer: RecognizerParams
+    embed: EmbedParams
     regressor: RegressorParams
     pretrain: PretrainParams
     train: TrainParams

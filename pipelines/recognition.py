@@ -1,76 +1,99 @@
-"""Makes the face recogniser, trained here or facenet-pytorch's: its weights, its features, how well it verifies."""
+"""Makes the face recogniser: FaceNet trained here with the triplet loss, or facenet-pytorch's weights."""
 
-import json
+import math
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score, roc_curve
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from models.networks.recognizer import Recognizer, triplet_loss
-from pipelines.dataset import Pictures, crops
+from models.networks.recognizer import Recognizer, Triplets, triplet_loss
+from pipelines.checkpoints import Checkpoints, Resumable, training_fingerprint
+from pipelines.dataset import crops
 from pipelines.device import best_device
+from pipelines.labelling.precision import resolved_precision
 from pipelines.params import RecognizerParams
+from pipelines.people_batches import people_batches
 from pipelines.photographs.splits import with_companions
-from pipelines.recognizer_file import FEATURES
 from pipelines.weights import save_weights
 
-VERIFICATION = "verification.json"
 _VGGFACE2 = "20180402-114759-vggface2.pt"
 _ADDRESS = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/" + _VGGFACE2
+_CURVES = ("step", "triplet", "active", "semi_hard")
 
 
-def make_recognizer(aligned: Path, output: Path, params: RecognizerParams) -> None:
-    """Train or load the recogniser; write its weights, the features of every crop, and its verification accuracy."""
+def make_recognizer(aligned: Path, output: Path, params: RecognizerParams, *, memo: Path) -> None:
+    """Train or load the recogniser and write it; a training that was killed goes on from its checkpoint in `memo`."""
     published = _published_weights()
     if params.weights == "vggface2" and not published.is_file():
         raise FileNotFoundError(
             f"{published}: missing; download {_ADDRESS} there, or set train_recognizer.weights: own"
         )
     if params.weights == "own" or not published.is_file():
-        network, history = _train(aligned, params)
-        provenance: dict[str, Any] = {"architecture": params.architecture, "weights": "own"}
-        provenance |= {"embedding_size": params.embedding_size, "input_size": params.input_size}
-    else:
-        network, history = _load_published(published), pd.DataFrame({"step": [], "triplet": []})
-        provenance = {
-            "architecture": "inception_resnet_v1",
-            "weights": "vggface2",
-            "embedding_size": 512,
-            "input_size": 160,
-        }
-    save_weights(output, network, provenance, history)
-    rows = crops(aligned, *with_companions("train", "validation", "test"), "extra")
-    features = _features(network.eval(), aligned, rows["key"].tolist())
-    pd.DataFrame({"key": rows["key"], "features": list(features)}).to_parquet(output / FEATURES, index=False)
-    held_out = (rows["split"].isin(with_companions("validation", "test")) & (rows["identity"] != "")).to_numpy()
-    result = verification(features[held_out], rows["identity"][held_out].to_numpy())
-    (output / VERIFICATION).write_text(json.dumps(result, indent=1) + "\n")
+        _train_and_save(aligned, output, params, memo)
+        return
+    description = _description("vggface2", "inception_resnet_v1", 512, 160)
+    save_weights(output, _load_published(published), description, pd.DataFrame(columns=_CURVES))
 
 
-def verification(features: NDArray[np.float32], identities: NDArray[np.object_]) -> dict[str, float]:
-    """Are two photographs of one person? Accuracy at the best threshold and area under the ROC curve, over all pairs.
-
-    Accuracy weighs same and different pairs equally. NaN when there are no pairs of both kinds.
-    """
-    first, second = np.triu_indices(len(features), k=1)
-    same = identities[first] == identities[second]
-    if len(np.unique(same)) < 2:
-        return {"accuracy": float("nan"), "auc": float("nan"), "n": len(same)}
-    similarity = (features @ features.T)[first, second]
-    false_positive, true_positive, _ = roc_curve(same, similarity)
-    accuracy = float(np.max(true_positive + 1 - false_positive) / 2)
-    return {"accuracy": accuracy, "auc": float(roc_auc_score(same, similarity)), "n": len(same)}
-
-
-def _train(aligned: Path, params: RecognizerParams) -> tuple[Recognizer, pd.DataFrame]:
+def _train_and_save(aligned: Path, output: Path, params: RecognizerParams, memo: Path) -> None:
     torch.manual_seed(params.seed)
+    network = Recognizer(params.architecture, params.embedding_size, params.input_size)
+    checkpoints = Checkpoints(
+        memo / "recognizer",
+        training_fingerprint([aligned], _dependencies(params)),
+        every=params.checkpoint_every,
+    )
+    history = _train(network, aligned, params, checkpoints)
+    description = _description("own", params.architecture, params.embedding_size, params.input_size)
+    save_weights(output, network, description, pd.DataFrame(history, columns=_CURVES))
+    checkpoints.clear()
+
+
+def _dependencies(params: RecognizerParams) -> dict[str, Any]:
+    """What a checkpoint must agree with, besides the crops."""
+    values = params.model_dump(exclude={"checkpoint_every", "workers"})
+    return {"params": values, "precision": resolved_precision(params.precision)}
+
+
+def _description(weights: str, architecture: str, embedding_size: int, input_size: int) -> dict[str, Any]:
+    return {
+        "architecture": architecture,
+        "weights": weights,
+        "embedding_size": embedding_size,
+        "input_size": input_size,
+    }
+
+
+def _train(
+    network: Recognizer, aligned: Path, params: RecognizerParams, checkpoints: Checkpoints
+) -> list[dict[str, float]]:
+    people = _people(aligned)
+    network.to(best_device()).to(memory_format=torch.channels_last).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
+    resumable = Resumable({"network": network, "optimizer": optimizer}, {})
+    state = checkpoints.load()
+    history = [] if state is None else resumable.restore(state)
+    batches = people_batches(aligned, people, params, first=len(history))
+    progress = tqdm(batches, "train recognizer", initial=len(history), total=params.iterations)
+    for step, (pictures, identities) in enumerate(progress, start=len(history)):
+        triplets = _triplets(network, pictures, identities, params)
+        optimizer.zero_grad(set_to_none=True)
+        triplets.loss.backward()
+        _require_finite(network, triplets.loss, step)
+        optimizer.step()
+        names = zip(_CURVES[1:], triplets, strict=True)
+        history.append({"step": step, **{name: value.item() for name, value in names}})
+        progress.set_postfix(triplet=f"{history[-1]['triplet']:.3f}", active=f"{history[-1]['active']:.2f}")
+        if checkpoints.due(step):
+            checkpoints.save(resumable.state(step + 1, history))
+    return history
+
+
+def _people(aligned: Path) -> list[list[str]]:
+    """The keys of the training crops of everyone who has two or more."""
     rows = crops(aligned, *with_companions("train"))
     people = [group["key"].tolist() for _, group in rows[rows["identity"] != ""].groupby("identity") if len(group) > 1]
     if len(people) < 2:
@@ -78,47 +101,27 @@ def _train(aligned: Path, params: RecognizerParams) -> tuple[Recognizer, pd.Data
             "train_recognizer: the triplet loss needs at least two people with two photographs each; put one sub-folder"
             " per person, or place facenet-pytorch's weights in the cache (train_recognizer.weights: vggface2)"
         )
-    network = Recognizer(params.architecture, params.embedding_size, params.input_size)
-    network.to(best_device()).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
-    generator = np.random.default_rng(params.seed)
-    history = []
-    for step in (progress := tqdm(range(params.iterations), "train recognizer")):
-        pictures, identities = _balanced_batch(aligned, people, params, generator)
-        loss = triplet_loss(network(pictures), identities.to(best_device()), params.margin)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        history.append({"step": step, "triplet": loss.item()})
-        progress.set_postfix(triplet=f"{loss.item():.3f}")
-    return network, pd.DataFrame(history)
+    return people
 
 
-def _balanced_batch(
-    aligned: Path, people: list[list[str]], params: RecognizerParams, generator: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """The same number of photographs of each of several people, half of the pictures mirrored; sRGB in 0..1."""
-    count = min(params.people_per_batch, len(people))
-    chosen = generator.choice(len(people), size=count, replace=False)
-    keys, identities = [], []
-    for person in chosen:
-        photographs = people[person]
-        size = min(params.photographs_per_person, len(photographs))
-        keys += [photographs[index] for index in generator.choice(len(photographs), size=size, replace=False)]
-        identities += [int(person)] * size
-    dataset = Pictures(aligned, keys)
-    pictures = torch.stack([dataset[index] for index in range(len(dataset))]).to(best_device()).float() / 255
-    mirrored = torch.from_numpy(generator.random(len(pictures)) < 0.5).to(best_device())
-    pictures = torch.where(mirrored[:, None, None, None], pictures.flip(-1), pictures)
-    return pictures.contiguous(memory_format=torch.channels_last), torch.tensor(identities)
+def _triplets(network: Recognizer, pictures: Tensor, identities: Tensor, params: RecognizerParams) -> Triplets:
+    """The loss of a batch of uint8 crops; only the network computes in `params.precision`."""
+    device = best_device()
+    images = pictures.to(device, non_blocking=True).contiguous(memory_format=torch.channels_last).float() / 255
+    with torch.autocast(device, torch.bfloat16, enabled=resolved_precision(params.precision) == "bf16"):
+        features = network(images)
+    return triplet_loss(features, identities.to(device), params.margin)
 
 
-@torch.inference_mode()
-def _features(network: Recognizer, aligned: Path, keys: list[str]) -> NDArray[np.float32]:
-    loader = DataLoader(Pictures(aligned, keys), batch_size=64)
-    network.to(best_device())
-    parts = [network(pictures.to(best_device()).float() / 255).cpu() for pictures in tqdm(loader, "features")]
-    return torch.cat(parts).numpy()
+def _require_finite(network: Recognizer, loss: Tensor, step: int) -> None:
+    """ValueError when the loss or its gradient is not finite, before the weights are spoilt."""
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    for name, value in (("loss", loss.item()), ("gradient", torch.nn.utils.get_total_norm(gradients).item())):
+        if not math.isfinite(value):
+            raise ValueError(
+                f"train_recognizer: the {name} is not finite ({value}) at iteration {step};"
+                " lower train_recognizer.learning_rate, or set train_recognizer.precision: fp32"
+            )
 
 
 def _published_weights() -> Path:

@@ -3,13 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from models.networks.recognizer import Recognizer
+from pipelines.shards import read_rows
 from pipelines.weights import load_weights, read_description
-
-FEATURES = "features.parquet"
 
 
 def load_recognizer(folder: Path) -> Recognizer:
@@ -21,6 +19,6 @@ def load_recognizer(folder: Path) -> Recognizer:
 
 
 def load_features(folder: Path) -> dict[str, NDArray[np.float32]]:
-    """The recogniser's features of every crop, computed once when it was made."""
-    rows = pd.read_parquet(folder / FEATURES)
+    """The recogniser's features of every crop, as the stage embed wrote them."""
+    rows = read_rows(folder)
     return {key: np.array(f, np.float32) for key, f in zip(rows["key"], rows["features"], strict=True)}

@@ -18,8 +18,10 @@ Direction = Literal["lower", "higher", "equal"]  # which way is better
 
 # Words of a key that say that more is better; errors and distances, the rest, should be small.
 _HIGHER_IS_BETTER = frozenset(
-    ("accuracy", "agreement", "auc", "detected", "f1", "iou", "precision", "psnr", "rate", "recall", "ssim")
+    ("accuracy", "agreement", "auc", "detected", "f1", "iou", "precision", "psnr", "rate", "recall", "ssim", "variance")
 )
+# Words of a key whose value may well be zero, of which no share is a tolerance; and how far it may move at least.
+_ABSOLUTE_TOLERANCES = {"leak": 0.02}
 _COUNTS = frozenset({"n", "count"})
 _BESIDE_A_MEAN = re.compile(r"(std|paper|ci)(_|$)")
 _HEAD = """\
@@ -171,7 +173,7 @@ def _accepted(key: str, seen: Sequence[Metric], params: CheckParams, before: Ref
     return ReferenceMetric(
         value=_rounded(finite.mean()) if len(finite) else math.nan,
         direction=before.direction if before else _usual_direction(key, seen[0]),
-        abs_tol=_rounded(params.tolerance_in_spreads * spread),
+        abs_tol=_rounded(max(params.tolerance_in_spreads * spread, _least_tolerance(key))),
         rel_tol=before.rel_tol if before else relative,
         n=seen[0].n,
         std=_rounded(spread),
@@ -181,7 +183,15 @@ def _accepted(key: str, seen: Sequence[Metric], params: CheckParams, before: Ref
 def _usual_direction(key: str, metric: Metric) -> Direction:
     if metric.is_count:
         return "equal"
-    return "higher" if _HIGHER_IS_BETTER & set(re.split(r"[^a-z0-9]+", key.lower())) else "lower"
+    return "higher" if _HIGHER_IS_BETTER & _words(key) else "lower"
+
+
+def _least_tolerance(key: str) -> float:
+    return max((_ABSOLUTE_TOLERANCES[word] for word in _ABSOLUTE_TOLERANCES.keys() & _words(key)), default=0.0)
+
+
+def _words(key: str) -> set[str]:
+    return set(re.split(r"[^a-z0-9]+", key.lower()))
 
 
 def _means(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Metric]]:

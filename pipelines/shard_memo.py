@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,24 +128,29 @@ def _sync(folder: Path) -> None:
 def _new_folder(memo: Path) -> Iterator[Path]:
     """A folder that is removed at the end, unless it was moved; locked, because a lock ends with its process."""
     memo.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=memo))
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # network file systems may not lock folders; then nobody removes it
-            fcntl.flock(handle, fcntl.LOCK_SH)
+    with ExitStack() as stack:
+        with _locked(memo, fcntl.LOCK_SH):  # until the folder has its own lock, nobody may take it for an abandoned one
+            folder = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=memo))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.enter_context(_locked(folder, fcntl.LOCK_SH))
         yield folder
-    finally:
-        os.close(handle)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_abandoned(memo: Path) -> None:
     """Remove what killed processes left half made; folders that a living one writes are locked."""
-    for folder in memo.glob(f"{_PARTIAL}*"):
-        with suppress(OSError):
-            handle = os.open(folder, os.O_RDONLY)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with _locked(memo, fcntl.LOCK_EX):
+        for folder in memo.glob(f"{_PARTIAL}*"):
+            with suppress(OSError), _locked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB, needed=True):
                 shutil.rmtree(folder)
-            finally:
-                os.close(handle)
+
+
+@contextmanager
+def _locked(folder: Path, mode: int, *, needed: bool = False) -> Iterator[None]:
+    """Inside, a folder is locked; network file systems may not be able to, an OSError only where it is needed."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with nullcontext() if needed else suppress(OSError):
+            fcntl.flock(handle, mode)
+        yield
+    finally:
+        os.close(handle)

@@ -10,8 +10,9 @@ from torch.nn.functional import avg_pool2d, normalize
 
 from models.camera import Camera, clip_from_camera
 from models.coefficients import Coefficients
-from models.face_model import FaceModel, vertex_normals
+from models.face_model import FaceModel
 from models.light import diffuse_shading, linear_from_srgb, sh_basis, specular_shading_of_lights, srgb_from_linear
+from models.normals import vertex_normals
 from models.rasterizer import interpolate, rasterize
 
 BLACK = 0.0  # the grounds that faces are drawn on

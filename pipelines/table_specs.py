@@ -1,7 +1,10 @@
 """What each table shows: rows, columns, units, and captions that call synthetic data synthetic."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+from pipelines.identity_spread import SPREAD_MODES, TRUTH
+from pipelines.mean_prediction import MEAN_PREDICTION
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS
 from pipelines.tables import Column, TableSpec
 
@@ -9,15 +12,18 @@ _REAL_NAMES = {"micc": "MICC Florence 2D/3D", "facescape": "FaceScape", "aflw200
 
 
 def table_specs(
-    variants: tuple[str, ...], *, twins: Mapping[str, bool], synthetic_test: bool, protocol: str
+    variants: tuple[str, ...], *, twins: Mapping[str, bool], synthetic_test: bool, protocol: str, initialization: str
 ) -> list[TableSpec]:
-    """Tables 1 to 5, and the two that need synthetic truth; `twins` says which benchmarks are embedded twins."""
+    """Tables 1 to 5, and those beyond the paper.
+
+    `twins` says which benchmarks are embedded twins, `initialization` what the regressor began with.
+    """
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
     ablation = (*variants, MEAN_FACE)
     compared = (*COMPARED_METHODS, *PEERS)
     peers = frozenset(PEERS)
     data = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
-    return [
+    specs = [
         TableSpec(
             "table1_pixel_error",
             "Table 1: colour error between photograph and full rendering.",
@@ -70,10 +76,22 @@ def table_specs(
         TableSpec(
             "truth_errors",
             "Beyond the paper: distance to the synthetic truth.",
-            "synthetic test photographs; albedos over skin vertices, identity and expression over the visible mesh",
+            "synthetic test photographs; albedos over skin vertices, identity and expression over the visible mesh,"
+            " landmarks in pixels of the crop; highlight leak: share of the true highlight in the diffuse albedo, 0 at"
+            " best; mean prediction: the average of the true coefficients of the training photographs",
             _TRUTH_COLUMNS,
-            ablation,
+            (*ablation, MEAN_PREDICTION),
             metrics_path="truth",
+        ),
+        TableSpec(
+            "identity_spread",
+            "Beyond the paper: variance of the identity over people.",
+            f"{photographs}, averaged for each person; variance over people of the first {SPREAD_MODES} identity"
+            " coefficients, of which the prior's is 1: on average over the modes, and of the mode that varies least;"
+            " samples are people",
+            (Column("average", "variance", "", 3), Column("least", "variance of the least mode", "", 3)),
+            (*variants, TRUTH),
+            metrics_path="variance/identity",
         ),
         TableSpec(
             "skin_tones",
@@ -89,6 +107,7 @@ def table_specs(
             metrics_path="skin_tones",
         ),
     ]
+    return [replace(spec, caption=f"{spec.caption}; the regressor began with {initialization}") for spec in specs]
 
 
 _SPLIT = (("colour", "", 3), ("mouth", "px", 2))
@@ -101,6 +120,8 @@ _TRUTH_COLUMNS = (
     Column("pose", "pose", "°", 1),
     Column("expression", "expression", "mm"),
     Column("identity", "identity", "mm"),
+    Column("landmarks", "landmarks", "px"),
+    Column("highlight_leak", "highlight leak", "", 3),
 )
 
 

@@ -144,7 +144,7 @@ def _description(
 def _loader(inputs: TrainingInputs, params: TrainParams, fabric: lf.Fabric, done: int) -> DataLoader[Any]:
     """Batches without end, from the one on that follows `done` iterations."""
     keys = crops(inputs.labels / "aligned", "train")["key"].tolist()
-    dataset = LabelledCrops(inputs.labels, keys, load_features(inputs.recognizer))
+    dataset = LabelledCrops(inputs.labels, keys, load_features(inputs.labels / "features"))
     ranks = {"rank": fabric.global_rank, "ranks": fabric.world_size}
     sampler = EndlessSampler(len(dataset), params.seed, skipped=done * params.batch_size, **ranks)
     return endless_batches(dataset, params.batch_size, sampler, workers=params.loader_workers)

@@ -4,31 +4,56 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from models.camera import Camera
+from models.coefficients import Coefficients
 from models.face_model import FaceModel
-from models.scores import truth_errors
+from models.highlight_leak import facing, highlight_leak
+from models.renderer import landmark_pixels, pose_face
+from models.scores import TruthErrors, truth_errors
+from pipelines.mean_prediction import MEAN_PREDICTION
 from pipelines.methods import MEAN_FACE
-from pipelines.scoring import OK, SCORE_COLUMNS, MethodPredictions, finite_batches, with_diverged
-from pipelines.truth import true_coefficients
+from pipelines.scoring import OK, SCORE_COLUMNS, finite_batches, with_diverged
+from pipelines.truth import true_coefficients, true_landmarks
 
-MEASURES = ("diffuse", "specular", "light_direction", "shininess", "pose", "expression", "identity")
-_NOT_ESTIMATED = {MEAN_FACE: ("light_direction", "shininess")}
+MEASURES = (*TruthErrors._fields, "landmarks", "highlight_leak")
+_NOT_ESTIMATED = {MEAN_FACE: ("light_direction", "shininess"), MEAN_PREDICTION: ("landmarks",)}
 SKIN_TONES = ("dark", "medium", "light")  # terciles of the individual typology angle
 
 
-def truth_scores(predictions: MethodPredictions, truth: pd.DataFrame, *, model: FaceModel) -> pd.DataFrame:
+def truth_scores(
+    method: str, coefficients: pd.DataFrame, truth: pd.DataFrame, *, model: FaceModel, camera: Camera, crop_size: int
+) -> pd.DataFrame:
     """Errors of every estimated quantity on the synthetic test crops; the column is the quantity."""
-    table = predictions.coefficients("test")
-    table = table[table["key"].isin(truth.index)]
-    measures = [name for name in MEASURES if name not in _NOT_ESTIMATED.get(predictions.method, ())]
-    visible = ~model.region_mask("inner_mouth")
+    table = coefficients[coefficients["key"].isin(truth.index)]
+    names = [name for name in MEASURES if name not in _NOT_ESTIMATED.get(method, ())]
     rows = []
-    for keys, estimated in finite_batches(table, f"truth {predictions.method}"):
-        errors = truth_errors(model, estimated, true_coefficients(truth.loc[keys]), visible)
-        for name in measures:
-            values = getattr(errors, name).tolist()
-            rows += [(predictions.method, name, key, value, OK) for key, value in zip(keys, values, strict=True)]
-    return with_diverged(rows, table, predictions.method, columns=measures)
+    for keys, estimated in finite_batches(table, f"truth {method}"):
+        measured = _measured(model, estimated, truth.loc[keys], camera, crop_size)
+        for name in names:
+            values = measured[name].tolist()
+            rows += [(method, name, key, value, OK) for key, value in zip(keys, values, strict=True)]
+    return with_diverged(rows, table, method, columns=names)
+
+
+def _measured(
+    model: FaceModel, estimated: Coefficients, truth: pd.DataFrame, camera: Camera, crop_size: int
+) -> dict[str, Float[Tensor, "B"]]:
+    true = true_coefficients(truth)
+    errors = truth_errors(model, estimated, true, ~model.region_mask("inner_mouth"))
+    projected = landmark_pixels(model, pose_face(model, estimated, camera), crop_size)
+    distance = torch.linalg.vector_norm(projected - true_landmarks(truth), dim=-1).mean(dim=-1)
+    return {**errors._asdict(), "landmarks": distance, "highlight_leak": _leak(model, estimated, true, camera)}
+
+
+def _leak(model: FaceModel, estimated: Coefficients, true: Coefficients, camera: Camera) -> Float[Tensor, "B"]:
+    face = pose_face(model, true, camera)
+    seen = facing(model, face, camera.position) & model.region_mask("skin", "nose")
+    diffuse, true_diffuse = model.albedos(estimated.albedo).diffuse, model.albedos(true.albedo).diffuse
+    return highlight_leak(diffuse, true_diffuse, face.lit_specular, seen)
 
 
 def by_skin_tone(scores: pd.DataFrame, tones: Mapping[str, float], *, prefix: str) -> pd.DataFrame:

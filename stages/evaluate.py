@@ -34,6 +34,7 @@ def evaluate(
         variants=params.variants,
         params=params.evaluate,
         benchmark_params=params.benchmarks,
+        regressor_params=params.regressor,
         camera=Camera(math.radians(params.camera.field_of_view_degrees), params.camera.distance_mm),
         crop_size=params.camera.crop_size,
     )

@@ -1,10 +1,6 @@
-"""Stage predict: one method on every benchmark that its tables need."""
+"""Stage predict: one variant on every benchmark that its tables need."""
 
 import math
-from pathlib import Path
-from typing import Annotated
-
-import typer
 
 from stages._params import load_params
 from stages._stage import PathFlag, TextFlag, run_stage
@@ -12,27 +8,29 @@ from stages._stage import PathFlag, TextFlag, run_stage
 
 def predict(
     *,
-    method: TextFlag,
+    variant: TextFlag,
     face_model: PathFlag,
+    weights: PathFlag,
     labels: PathFlag,
+    recognizer: PathFlag,
     benchmarks: PathFlag,
     output: PathFlag,
-    weights: Annotated[Path | None, typer.Option()] = None,
 ) -> None:
-    """Predict coefficients and meshes with one variant, or with the mean face (which has no weights)."""
+    """Predict coefficients and meshes with one variant of the regressor."""
     params = load_params()
-    from models.camera import Camera
-    from pipelines.prediction import predict_method
+    from pydantic import TypeAdapter
 
-    predict_method(
-        method,
+    from models.camera import Camera
+    from pipelines.params import Variant
+    from pipelines.variant_prediction import VariantInputs, predict_variant
+
+    predict_variant(
+        TypeAdapter(Variant).validate_python(variant),
+        VariantInputs(face_model, weights, labels, recognizer, benchmarks),
         output,
-        face_model=face_model,
-        weights=weights,
-        labels=labels,
-        benchmarks=benchmarks,
         camera=Camera(math.radians(params.camera.field_of_view_degrees), params.camera.distance_mm),
         crop_size=params.camera.crop_size,
+        train=params.train,
         params=params.predict,
     )
 

@@ -9,6 +9,7 @@ def report(
     reports: PathFlag,
     label_quality: PathFlag,
     label_sheet: PathFlag,
+    verification: PathFlag,
     face_model: PathFlag,
     labels: PathFlag,
     predictions: PathFlag,
@@ -19,11 +20,12 @@ def report(
     from pipelines.reporting.page import PageInputs, write_page
 
     write_page(
-        PageInputs(reports, label_quality, label_sheet, face_model, labels, predictions),
+        PageInputs(reports, label_quality, label_sheet, verification, face_model, labels, predictions),
         output,
         profile=profile,
         camera=params.camera,
         benchmarks=params.benchmarks,
+        regressor=params.regressor,
         variants=params.variants,
     )
 

@@ -19,7 +19,6 @@ from models.segments import SEGMENT_INDEX
 from pipelines.face_model_file import save_face_model
 from pipelines.params import Params
 from pipelines.pictures import to_uint8
-from pipelines.recognizer_file import FEATURES
 from pipelines.shards import ShardWriter, encode_jpeg, encode_png, write_rows
 from pipelines.weights import save_weights
 from stages._params import parse_params
@@ -83,7 +82,9 @@ def write_label_tree(root: Path, count: int = 6) -> Coefficients:
     landmarks = [points.ravel() for points in landmark_pixels(model, face, SIZE).numpy()]
     write_rows(root / "labels/landmarks", pd.DataFrame({"key": keys, "landmarks": landmarks}))
     _write_truth(root / "truth", keys, truth, landmarks)
-    _write_recognizer(root / "recognizer", keys)
+    _write_recognizer(root / "recognizer")
+    features = torch.nn.functional.normalize(torch.randn(count, 8), dim=-1).numpy()
+    write_rows(root / "labels/features", pd.DataFrame({"key": keys, "features": list(features)}))
     return truth
 
 
@@ -102,10 +103,8 @@ def _write_truth(folder: Path, keys: list[str], truth: Coefficients, landmarks: 
     write_rows(folder, pd.DataFrame({"key": keys, "landmarks": landmarks, **groups}))
 
 
-def _write_recognizer(folder: Path, keys: list[str]) -> None:
+def _write_recognizer(folder: Path) -> None:
     torch.manual_seed(0)
     network = Recognizer("resnet18", 8, 64)
     description = {"architecture": "resnet18", "embedding_size": 8, "input_size": 64}
     save_weights(folder, network, description, pd.DataFrame({"step": []}))
-    features = torch.nn.functional.normalize(torch.randn(len(keys), 8), dim=-1).numpy()
-    pd.DataFrame({"key": keys, "features": list(features)}).to_parquet(folder / FEATURES, index=False)

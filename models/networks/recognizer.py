@@ -1,5 +1,7 @@
 """The face recogniser F of Eq. 7 and the triplet loss that trains it (FaceNet, Schroff et al. 2015)."""
 
+from typing import NamedTuple
+
 import torch
 import torchvision
 from jaxtyping import Bool, Float, Int
@@ -39,7 +41,15 @@ def _network(architecture: str, embedding_size: int) -> nn.Module:
     return network
 
 
-def triplet_loss(features: Float[Tensor, "B D"], identities: Int[Tensor, "B"], margin: float) -> Float[Tensor, ""]:
+class Triplets(NamedTuple):
+    """The loss of a batch, and how many of its triplets still teach something: 0 of them make the loss 0."""
+
+    loss: Float[Tensor, ""]
+    active: Float[Tensor, ""]  # share whose loss is not 0
+    semi_hard: Float[Tensor, ""]  # share whose negative is farther than the positive, by less than the margin
+
+
+def triplet_loss(features: Float[Tensor, "B D"], identities: Int[Tensor, "B"], margin: float) -> Triplets:
     """Mean triplet loss over all anchor–positive pairs of a batch, each with one semi-hard negative.
 
     Semi-hard: the nearest negative that is farther than the positive; when there is none, the farthest negative.
@@ -51,7 +61,10 @@ def triplet_loss(features: Float[Tensor, "B D"], identities: Int[Tensor, "B"], m
     positive_distances = distances[anchors, positives]
     negatives = _semi_hard_negatives(distances.detach()[anchors], positive_distances.detach(), ~same[anchors])
     negative_distances = distances[anchors, negatives]
-    return torch.relu(positive_distances - negative_distances + margin).mean()
+    losses = torch.relu(positive_distances - negative_distances + margin)
+    active = losses.detach() > 0
+    semi_hard = active & (negative_distances > positive_distances)
+    return Triplets(losses.mean(), active.float().mean(), semi_hard.float().mean())
 
 
 def _semi_hard_negatives(

@@ -20,6 +20,7 @@ _LIGHT_POSITION = (0.0, 250.0, 700.0)  # mm, camera frame: above and in front
 _LIGHT_POSITION_SCALE = 300.0
 _LIGHTS_APART = 400.0  # mm; further lights begin left and right of the first, in turn
 _LOGIT_STRENGTH = -2.0  # of further lights: they begin weak, near the paper's single light
+_SMALLEST_STRENGTH = 1.0e-6  # of further lights; a strength of exactly 0 or 1 has no raw output
 _SHININESS = 20.0  # AlbedoMM's own renderer
 _LOG_SHININESS_SCALE = 0.5
 
@@ -71,6 +72,36 @@ def coefficients_from_raw(raw: Float[Tensor, "B R"], sizes: CoefficientSizes) ->
         light_strength=torch.cat([torch.ones_like(raw[:, :1]), torch.sigmoid(_LOGIT_STRENGTH + strengths)], dim=-1),
         shininess=_SHININESS * torch.exp(_LOG_SHININESS_SCALE * shininess),
     )
+
+
+def raw_from_coefficients(coefficients: Coefficients) -> Float[Tensor, "B R"]:
+    """The raw output that means these coefficients: the inverse of `coefficients_from_raw`.
+
+    The first light's strength, which is fixed, is left out; one of 0 or 1 comes back as one beside it.
+    """
+    c, lights = coefficients, coefficients.light_position.shape[1]
+    ambient = torch.zeros_like(c.sh_coefficients)
+    ambient[:, 0] = _AMBIENT
+    groups = (
+        c.shape,
+        c.expression,
+        c.albedo,
+        c.euler_angles / _ANGLE_SCALE,
+        c.translation / _TRANSLATION_SCALE,
+        torch.log(c.scale) / _LOG_SCALE_SCALE,
+        (c.sh_coefficients - ambient) / _SH_SCALE,
+        (c.light_position - _first_positions(c.light_position, lights)) / _LIGHT_POSITION_SCALE,
+        torch.logit(c.light_strength[:, 1:], eps=_SMALLEST_STRENGTH) - _LOGIT_STRENGTH,
+        torch.log(c.shininess / _SHININESS) / _LOG_SHININESS_SCALE,
+    )
+    return torch.cat([group.flatten(1) for group in groups], dim=-1)
+
+
+def sizes_of(coefficients: Coefficients) -> CoefficientSizes:
+    """How long the groups of these coefficients are."""
+    groups = (coefficients.shape, coefficients.expression, coefficients.albedo)
+    lights, shininess = coefficients.light_position, coefficients.shininess
+    return CoefficientSizes(*(group.shape[1] for group in (*groups, lights, shininess)))
 
 
 def neutral_coefficients(sizes: CoefficientSizes, batch_size: int) -> Coefficients:

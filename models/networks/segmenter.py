@@ -13,8 +13,9 @@ class Segmenter(nn.Module):
     """A network of segmentation-models-pytorch: crops (B, 3, H, W), sRGB in 0..1 → class logits at `input_size`.
 
     The prior says how often each class lies where in aligned crops; what the network learns is added to its logarithm.
-    A weighted cross-entropy teaches p(class) times the class's weight, which labels rare classes far too widely; so the
-    decision divides by the weights again (the logit adjustment of Menon et al., ICLR 2021).
+
+    Deviation: a class-weighted cross-entropy (Sec. 4.2) teaches p(class) times the class's weight, which labels rare
+    classes far too widely; the decision divides by the weights again (the logit adjustment of Menon et al., ICLR 2021).
     """
 
     prior: Tensor  # (10, S, S), logarithms

@@ -1,18 +1,13 @@
 """CPU back end: compiled kernels spread over threads, and the autograd functions around them.
 
-Python threads run the kernels, which release the lock, rather than numba's own pool: that pool cannot be used from two
-threads or after a fork, and compiles four times as long. The number of threads is torch's, so a worker process with one
-thread stays with one.
-
 With FACET_NATIVE_KERNELS=1 in the environment a C++ compiler's kernels take the place of numba's where they can; see
 `models.rasterizer.native`.
 """
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from types import ModuleType
 from typing import Any
 
@@ -23,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.compiled import arrays, check_indices, for_each
 from models.rasterizer import cpu_kernels, edges, native
 
 # Vertices are rounded to 1/256 px. Coarser grids show other triangles: with 4 bits, the grid of CudaRaster, up to six
@@ -52,9 +48,9 @@ def rasterize(
     sub_pixel_bits: int = SUB_PIXEL_BITS,
 ) -> Int[Tensor, "B H W"]:
     """Triangle ids; see `models.rasterizer.rasterize`."""
-    _check_indices(triangles, clip.shape[1])
+    check_indices(triangles, clip.shape[1])
     ids = torch.empty(len(clip), *size, dtype=torch.int32)
-    points, corners, output = _arrays(clip, triangles.to(torch.int32), ids)
+    points, corners, output = arrays(clip, triangles.to(torch.int32), ids)
     kernels = _kernels(clip.dtype)
 
     def draw(picture: int, first_row: int, end_row: int) -> None:
@@ -71,7 +67,7 @@ def interpolate(
     ids: Int[Tensor, "B H W"],
 ) -> Float[Tensor, "B H W C"]:
     """Attributes at the pixels; see `models.rasterizer.interpolate`."""
-    _check_indices(triangles, clip.shape[1])
+    check_indices(triangles, clip.shape[1])
     _check_ids(ids, len(triangles))
     result: Tensor = _Interpolate.apply(attributes, clip, triangles.to(torch.int32), ids)
     return result
@@ -85,7 +81,7 @@ def edge_gradient(
     occlusion: bool = True,
 ) -> Shaped[Tensor, "B H W C"]:
     """The same image with an edge gradient; see `models.rasterizer.edge_gradient`."""
-    _check_indices(triangles, clip.shape[1])
+    check_indices(triangles, clip.shape[1])
     _check_ids(ids, len(triangles))
     return edges.attach_edge_gradient(image, clip, triangles, ids, partial(edge_backward, occlusion=occlusion))
 
@@ -103,8 +99,7 @@ def edge_backward(
     triangles = triangles.to(torch.int32)
     clip_gradient = torch.empty_like(clip, memory_format=torch.contiguous_format)
     colours, changes = image.to(clip.dtype), gradient.to(clip.dtype)
-    arrays = _arrays(colours, changes, clip, triangles, ids, clip_gradient)
-    colours_, changes_, points, corners, seen, output = arrays
+    colours_, changes_, points, corners, seen, output = arrays(colours, changes, clip, triangles, ids, clip_gradient)
     neighbours = _neighbours(corners.tobytes()) if occlusion else np.zeros((0, 3), np.int32)
 
     def push(picture: int) -> None:
@@ -120,7 +115,7 @@ def edge_backward(
             output[picture],
         )
 
-    _for_each(push, len(clip))
+    for_each(push, len(clip))
     return clip_gradient
 
 
@@ -129,7 +124,7 @@ class _Interpolate(torch.autograd.Function):
     def forward(ctx: Any, attributes: Tensor, clip: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:
         ctx.save_for_backward(attributes, clip, triangles, ids)
         picture = torch.empty(*ids.shape, attributes.shape[2], dtype=clip.dtype)
-        values, points, corners, seen, output = _arrays(attributes, clip, triangles, ids, picture)
+        values, points, corners, seen, output = arrays(attributes, clip, triangles, ids, picture)
         kernels = ctx.kernels = _kernels(clip.dtype)
 
         def shade(index: int, first_row: int, end_row: int) -> None:
@@ -148,7 +143,7 @@ class _Interpolate(torch.autograd.Function):
         attributes, clip, triangles, ids = ctx.saved_tensors
         to_attributes = torch.empty_like(attributes, memory_format=torch.contiguous_format)
         to_clip = torch.empty_like(clip, memory_format=torch.contiguous_format)
-        changes, values, points, corners, seen, values_output, points_output = _arrays(
+        changes, values, points, corners, seen, values_output, points_output = arrays(
             gradient, attributes, clip, triangles, ids, to_attributes, to_clip
         )
         with_attributes, with_clip = ctx.needs_input_grad[:2]
@@ -172,28 +167,13 @@ class _Interpolate(torch.autograd.Function):
                 points_output[index],
             )
 
-        _for_each(spread, len(clip) * len(parts))
+        for_each(spread, len(clip) * len(parts))
         return to_attributes if with_attributes else None, to_clip if with_clip else None, None, None
 
 
 def _kernels(dtype: torch.dtype) -> ModuleType:
     """The module whose `rasterize_rows`, `interpolate_rows` and `interpolate_backward` do the work."""
     return native if _native_wanted and dtype == torch.float32 and native.library() else cpu_kernels
-
-
-def _arrays(*tensors: Tensor) -> list[NDArray[Any]]:
-    """Tensors as contiguous arrays; those that are contiguous share their memory."""
-    return [tensor.detach().contiguous().numpy() for tensor in tensors]
-
-
-def _check_indices(triangles: Tensor, vertex_count: int) -> None:
-    """Refuse triangles that point outside the vertices: the kernels would read foreign memory."""
-    if not len(triangles):
-        return
-    corners = triangles.numpy()  # whose search is done before torch has woken its threads
-    lowest, highest = int(corners.min()), int(corners.max())
-    if lowest < 0 or highest >= vertex_count:
-        raise ValueError(f"triangles point at vertices {lowest} to {highest}, there are {vertex_count}")
 
 
 def _check_ids(ids: Tensor, triangle_count: int) -> None:
@@ -218,25 +198,4 @@ def _for_each_band(work: Callable[[int, int, int], None], pictures: int, height:
         picture, band = divmod(job, bands)
         work(picture, band * height // bands, (band + 1) * height // bands)
 
-    _for_each(one, pictures * bands)
-
-
-def _for_each(work: Callable[[int], None], count: int) -> None:
-    """Call work(0) to work(count - 1) on as many threads as torch uses, this one included; the next by who is free."""
-    threads = min(torch.get_num_threads(), count)
-    jobs = iter(range(count))
-
-    def share() -> None:
-        for index in jobs:
-            work(index)
-
-    others = [_pool(os.getpid(), threads - 1).submit(share) for _ in range(1, threads)]
-    share()
-    for other in others:
-        other.result()
-
-
-@cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Threads of this process; a fork inherits the object but not the threads, so the process is part of the key."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="rasterizer")
+    for_each(one, pictures * bands)

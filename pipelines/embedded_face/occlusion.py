@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.face_model import vertex_normals
+from models.normals import vertex_normals
 from models.rasterizer import interpolate, rasterize
 from pipelines.embedded_face.geometry import Scalars
 from pipelines.embedded_face.template import Part, Template

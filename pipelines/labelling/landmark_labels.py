@@ -15,9 +15,10 @@ from models.networks.landmark_network import STRIDE, LandmarkGuess, LandmarkNetw
 from pipelines.dataset import resized
 from pipelines.device import best_device
 from pipelines.engines import IN_THIS_PROCESS
-from pipelines.labelling import fan, network_training, precision
-from pipelines.labelling.network_training import Forward, crop_batches, train_network
-from pipelines.labelling.precision import CHECKED_CROPS, checked_precision, in_precision, resolved_precision
+from pipelines.labelling import fan, network_labels, precision
+from pipelines.labelling.network_labels import labelled_batches
+from pipelines.labelling.network_training import Forward, train_network
+from pipelines.labelling.precision import resolved_precision
 from pipelines.labelling.shard_map import LabelShard, map_shards
 from pipelines.labelling.truth import LandmarkedCrops, training_rows
 from pipelines.params import LabellingParams, LandmarksParams, NetworkTrainingParams
@@ -81,7 +82,7 @@ def label_landmarks(
         "weights": sha256_of(fan.require_weights() if use_fan else weights / WEIGHTS),
         "precision": wanted,
         "code": source_digest(
-            __file__, fan.__file__, landmark_network.__file__, network_training.__file__, precision.__file__
+            __file__, fan.__file__, landmark_network.__file__, network_labels.__file__, precision.__file__
         ),
     }
 
@@ -103,10 +104,10 @@ class _LabelLandmarks:
         reader = ShardReader(self.aligned)
 
         def label_shard(keys: Sequence[str]) -> Iterator[Item]:
-            _, first = next(crop_batches(reader, keys, CHECKED_CROPS))
-            chosen = checked_precision(self.precision, network.locate, first, _disagreement)
-            for chunk, images in crop_batches(reader, keys, self.batch_size):
-                guess = in_precision(chosen, network.locate, images)
+            batches = labelled_batches(
+                network.locate, self.precision, _disagreement, reader=reader, keys=keys, batch_size=self.batch_size
+            )
+            for chunk, guess in batches:
                 yield from _labels(chunk, guess, "fan" if self.use_fan else "own")
 
         return label_shard

@@ -1,13 +1,12 @@
 """The loop that trains both labelling networks, and batches of crops for their inference."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
@@ -16,7 +15,6 @@ from pipelines.dataset import EndlessSampler, endless_batches
 from pipelines.device import best_device
 from pipelines.labelling.precision import resolved_precision
 from pipelines.params import NetworkTrainingParams
-from pipelines.shards import ShardReader, decode
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -74,14 +72,3 @@ def _forward_in(precision: str, network: nn.Module) -> Forward:
         return result.float()
 
     return forward
-
-
-def crop_batches(
-    reader: ShardReader, keys: Sequence[str], batch_size: int
-) -> Iterator[tuple[Sequence[str], Float[Tensor, "B 3 H W"]]]:
-    """Keys and their crops, sRGB in 0..1, on the best device."""
-    for first in range(0, len(keys), batch_size):
-        chunk = keys[first : first + batch_size]
-        pictures = np.stack([decode(reader.read(key, "jpg")) for key in chunk])
-        images = torch.from_numpy(pictures).to(best_device()).permute(0, 3, 1, 2).float() / 255
-        yield chunk, images.contiguous(memory_format=torch.channels_last)

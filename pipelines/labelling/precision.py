@@ -10,8 +10,6 @@ from torch import Tensor
 from pipelines.device import best_device
 from pipelines.params import Precision
 
-CHECKED_CROPS = 8  # the first of each shard, whatever the batch size, so that the batch size changes no label
-
 _log = logging.getLogger(__name__)
 _Labels = TypeVar("_Labels")
 

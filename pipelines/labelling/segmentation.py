@@ -16,9 +16,10 @@ from models.segments import SEGMENT_INDEX, SEGMENTS
 from pipelines.dataset import resized
 from pipelines.device import best_device
 from pipelines.engines import IN_THIS_PROCESS
-from pipelines.labelling import network_training, precision
-from pipelines.labelling.network_training import Forward, crop_batches, train_network
-from pipelines.labelling.precision import CHECKED_CROPS, checked_precision, in_precision, resolved_precision
+from pipelines.labelling import network_labels, precision
+from pipelines.labelling.network_labels import labelled_batches
+from pipelines.labelling.network_training import Forward, train_network
+from pipelines.labelling.precision import resolved_precision
 from pipelines.labelling.segment_truth import rows_with_segments
 from pipelines.labelling.shard_map import LabelShard, map_shards
 from pipelines.labelling.truth import SegmentedCrops, evenly_spread
@@ -83,7 +84,7 @@ def label_segments(
         "stage": "segment",
         "weights": sha256_of(weights / WEIGHTS),
         "precision": wanted,
-        "code": source_digest(__file__, segmenter_module.__file__, network_training.__file__, precision.__file__),
+        "code": source_digest(__file__, segmenter_module.__file__, network_labels.__file__, precision.__file__),
     }
 
     step = _LabelSegments(aligned, weights, params.batch_size, wanted)
@@ -102,11 +103,11 @@ class _LabelSegments:
         network, reader = load_segmenter(self.weights), ShardReader(self.aligned)
 
         def label_shard(keys: Sequence[str]) -> Iterator[Item]:
-            _, first = next(crop_batches(reader, keys, CHECKED_CROPS))
-            chosen = checked_precision(self.precision, network.segments, first, _disagreement)
-            for chunk, images in crop_batches(reader, keys, self.batch_size):
-                masks = in_precision(chosen, network.segments, images).byte().cpu().numpy()
-                for key, mask in zip(chunk, masks, strict=True):
+            batches = labelled_batches(
+                network.segments, self.precision, _disagreement, reader=reader, keys=keys, batch_size=self.batch_size
+            )
+            for chunk, segments in batches:
+                for key, mask in zip(chunk, segments.byte().cpu().numpy(), strict=True):
                     yield Item(key, {"png": encode_png(mask)}, {"key": key})
 
         return label_shard

@@ -51,8 +51,17 @@ CURVES = (
         "The six losses and their weighted sum over the iterations, one line for each variant.",
     ),
     Caption(
-        "curves_networks.png", "Other networks", "Losses of the networks that label the photographs and of FaceNet."
+        "curves_networks.png",
+        "Other networks",
+        "Losses of the networks that label the photographs and of FaceNet, with the shares of its triplets whose loss"
+        " is not 0 (active) and whose negative is semi-hard.",
     ),
+)
+
+VERIFICATION = Caption(
+    "verification.png",
+    "Face recogniser: verification",
+    "ROC curve over pairs of held-out photographs: are both of one person? Dashed: by chance.",
 )
 
 FACE_MODEL = Caption(

@@ -10,17 +10,20 @@ from markupsafe import Markup
 
 from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
-from pipelines.params import BenchmarksParams, CameraParams
+from pipelines.initialization import initialization_text
+from pipelines.params import BenchmarksParams, CameraParams, RegressorParams
 from pipelines.reporting.artist import Artist
-from pipelines.reporting.captions import CURVES, FACE_MODEL, PAPER_FIGURES
+from pipelines.reporting.captions import CURVES, FACE_MODEL, PAPER_FIGURES, VERIFICATION
 from pipelines.reporting.comparisons import GALLERY_COLUMNS, everything
 from pipelines.reporting.figures import TWIN, camera_of
 from pipelines.reporting.markdown import html_of
 from pipelines.reporting.material import Material
 from pipelines.reporting.meshes import write_meshes
 from pipelines.reporting.predictions import is_finite
+from pipelines.reporting.roc import roc_figure
 from pipelines.reporting.sheet import save_sheet
 from pipelines.shards import read_rows
+from pipelines.verification_file import read_verification
 
 LABEL_SHEET = "labels.png"
 _TEMPLATE = "page.html.jinja"
@@ -33,6 +36,7 @@ class PageInputs(NamedTuple):
     reports: Path  # tables, figures and the regression check
     label_quality: Path
     label_sheet: Path
+    verification: Path
     face_model: Path
     labels: Path
     predictions: Path
@@ -54,6 +58,7 @@ def write_page(
     profile: str,
     camera: CameraParams,
     benchmarks: BenchmarksParams,
+    regressor: RegressorParams,
     variants: tuple[str, ...],
 ) -> None:
     """Write `index.html` and everything it shows."""
@@ -63,9 +68,12 @@ def write_page(
     for caption in (*PAPER_FIGURES, *CURVES, FACE_MODEL):
         _copy(inputs.reports / "figures" / caption.file, output / "figures" / caption.file)
     _copy(inputs.label_sheet, output / "figures" / LABEL_SHEET)
+    recognizer = read_verification(_required(inputs.verification))
+    if recognizer.roc:
+        roc_figure(output / "figures" / VERIFICATION.file, recognizer.roc)
     page = _template().render(
         profile=profile,
-        facts=_facts(inputs, benchmarks, artist),
+        facts=[*_facts(inputs, benchmarks, artist), ("the regressor began with", initialization_text(regressor))],
         tables=[Markup(html_of(path.read_text())) for path in _tables(inputs.reports / "tables")],
         check=Markup(html_of(_without_heading(_required(inputs.reports / "check.md").read_text()))),
         quality=_quality(inputs.label_quality),
@@ -73,6 +81,8 @@ def write_page(
         faces=_faces(artist, material, output),
         face_columns=GALLERY_COLUMNS,
         paper_figures=PAPER_FIGURES,
+        recognizer=recognizer,
+        roc=VERIFICATION,
         curves=CURVES,
         face_model=FACE_MODEL,
     )

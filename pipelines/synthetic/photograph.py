@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
-from models.face_model import vertex_normals
 from models.light import diffuse_shading, specular_shading_of_lights, srgb_from_linear
+from models.normals import vertex_normals
 from models.rasterizer import interpolate, rasterize
 from models.segments import SEGMENT_INDEX
 from pipelines.synthetic.accessories import accessory_meshes, flattened

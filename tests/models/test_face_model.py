@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.face_model import FaceModel, FaceModelArrays, vertex_normals
-from models.segments import SEGMENT_INDEX
+from models.face_model import FaceModel, FaceModelArrays
 from tests.toy import toy_face_arrays
 
 
@@ -120,44 +119,3 @@ def test_numbers_that_are_none_are_refused(arrays: FaceModelArrays, name: str, v
     broken[-1, -1] = value  # in the last mode of a basis, not in the first
     with pytest.raises(ValueError, match=f"{name} contains NaN or infinity"):
         dataclasses.replace(arrays, **{name: broken})
-
-
-def test_normals_of_a_cube_point_along_its_diagonals() -> None:
-    corners = torch.tensor([[x, y, z] for x in (-1.0, 1) for y in (-1.0, 1) for z in (-1.0, 1)])
-    quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]
-    # Each side as four triangles around its centre, so that all corners get the same weight from it.
-    centres = torch.stack([corners[list(quad)].mean(dim=0) for quad in quads])
-    triangles = [(quad[i], quad[(i + 1) % 4], 8 + side) for side, quad in enumerate(quads) for i in range(4)]
-    vertices = torch.cat([corners, centres])
-    normals = vertex_normals(vertices[None], torch.tensor(triangles, dtype=torch.int32))[0]
-    torch.testing.assert_close(normals, vertices / vertices.norm(dim=-1, keepdim=True))
-
-
-def test_larger_triangles_weigh_more() -> None:
-    vertices = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 3]])
-    triangles = torch.tensor([[0, 1, 2], [0, 2, 3]], dtype=torch.int32)  # doubled areas 1 along z and 3 along x
-    normal = vertex_normals(vertices[None], triangles)[0, 0]
-    torch.testing.assert_close(normal, torch.tensor([3.0, 0, 1]) / 10**0.5)
-
-
-def test_a_vertex_without_area_has_no_normal_and_a_small_gradient() -> None:
-    vertices = torch.tensor([[[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [5, 5, 5]]], requires_grad=True)
-    normals = vertex_normals(vertices, torch.tensor([[0, 1, 2]], dtype=torch.int32))
-    assert (normals == 0).all()
-    normals.sum().backward()
-    assert vertices.grad is not None and vertices.grad.abs().max() < 100
-
-
-def test_normals_of_the_toy_face_look_outward(arrays: FaceModelArrays, model: FaceModel) -> None:
-    vertices = model.vertices(torch.zeros(1, 6), torch.zeros(1, 5))
-    normals = vertex_normals(vertices, model.triangles)[0].numpy()
-    outside = arrays.regions != SEGMENT_INDEX["inner_mouth"]  # the two halves of the wall in a closed mouth cancel
-    assert (normals[outside, 2] > 0).mean() > 0.99
-    np.testing.assert_allclose(np.linalg.norm(normals[outside], axis=1), 1, atol=1e-5)
-
-
-def test_normals_have_a_gradient(model: FaceModel) -> None:
-    generator = torch.Generator().manual_seed(0)
-    vertices = torch.randn(1, 5, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    triangles = torch.tensor([[0, 1, 2], [0, 2, 3], [1, 4, 2]], dtype=torch.int32)
-    assert torch.autograd.gradcheck(lambda v: vertex_normals(v, triangles), [vertices])

@@ -10,8 +10,9 @@ def _features(count: int, seed: int) -> Tensor:
     return normalize(torch.randn(count, 3, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=-1)
 
 
-def _triplet_by_loops(features: Tensor, identities: list[int], margin: float) -> float:
-    losses = []
+def _triplet_by_loops(features: Tensor, identities: list[int], margin: float) -> tuple[float, float, float]:
+    """Mean loss, share of active and of semi-hard triplets."""
+    losses, semi_hards = [], []
     for anchor, person in enumerate(identities):
         for positive, other in enumerate(identities):
             if positive == anchor or other != person:
@@ -25,7 +26,9 @@ def _triplet_by_loops(features: Tensor, identities: list[int], margin: float) ->
             semi_hard = [distance for distance in negatives if distance > to_positive]
             to_negative = min(semi_hard) if semi_hard else max(negatives)
             losses.append(max(0.0, to_positive - to_negative + margin))
-    return sum(losses) / len(losses)
+            semi_hards.append(to_positive < to_negative < to_positive + margin)
+    count = len(losses)
+    return sum(losses) / count, sum(loss > 0 for loss in losses) / count, sum(semi_hards) / count
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -33,22 +36,25 @@ def _triplet_by_loops(features: Tensor, identities: list[int], margin: float) ->
 def test_triplet_loss_takes_the_nearest_farther_negative(seed: int, margin: float) -> None:
     features, identities = _features(9, seed), [0, 0, 1, 1, 1, 2, 2, 0, 3]
     expected = _triplet_by_loops(features, identities, margin)
-    assert triplet_loss(features, torch.tensor(identities), margin).item() == pytest.approx(expected)
+    found = triplet_loss(features, torch.tensor(identities), margin)
+    assert [value.item() for value in found] == pytest.approx(expected)
 
 
 def test_separated_people_cost_nothing() -> None:
     features = torch.tensor([[1.0, 0], [1, 0], [-1, 0], [-1, 0]])
-    assert triplet_loss(features, torch.tensor([0, 0, 1, 1]), 0.2).item() == 0
+    assert [value.item() for value in triplet_loss(features, torch.tensor([0, 0, 1, 1]), 0.2)] == [0, 0, 0]
 
 
 def test_collapsed_features_cost_the_margin() -> None:
     features = torch.tensor([[1.0, 0]]).expand(4, 2)
-    assert triplet_loss(features, torch.tensor([0, 0, 1, 1]), 0.2).item() == pytest.approx(0.2)
+    loss, active, semi_hard = triplet_loss(features, torch.tensor([0, 0, 1, 1]), 0.2)
+    assert loss.item() == pytest.approx(0.2)
+    assert active == 1 and semi_hard == 0  # no negative is farther than a positive
 
 
 def test_triplet_loss_has_a_gradient() -> None:
     features = _features(6, 0).requires_grad_()
-    assert torch.autograd.gradcheck(lambda f: triplet_loss(f, torch.tensor([0, 0, 1, 1, 2, 2]), 1.0), [features])
+    assert torch.autograd.gradcheck(lambda f: triplet_loss(f, torch.tensor([0, 0, 1, 1, 2, 2]), 1.0).loss, [features])
 
 
 def test_features_have_length_one_whatever_the_size_of_the_picture() -> None:

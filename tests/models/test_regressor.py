@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from models.coefficients import CoefficientSizes
-from models.networks.regressor import Regressor, coefficients_from_raw, neutral_coefficients, raw_sizes
+from models.networks.regressor import (
+    Regressor,
+    coefficients_from_raw,
+    neutral_coefficients,
+    raw_from_coefficients,
+    raw_sizes,
+    sizes_of,
+)
 
 SIZES = CoefficientSizes(6, 5, 4)
 MORE = CoefficientSizes(6, 5, 4, lights=3, shininess=7)
@@ -56,6 +63,20 @@ def test_harmonics_are_row_major_nine_by_three() -> None:
     change = coefficients_from_raw(raw, SIZES).sh_coefficients - neutral_coefficients(SIZES, 1).sh_coefficients
     assert change[0, 1, 2] > 0
     assert change.count_nonzero() == 1
+
+
+@pytest.mark.parametrize("sizes", [SIZES, MORE])
+def test_coefficients_lead_back_to_the_raw_output(sizes: CoefficientSizes) -> None:
+    raw = torch.randn(3, sum(raw_sizes(sizes)), generator=torch.Generator().manual_seed(0))
+    coefficients = coefficients_from_raw(raw, sizes)
+    assert sizes_of(coefficients) == sizes
+    torch.testing.assert_close(raw_from_coefficients(coefficients), raw, atol=1e-5, rtol=1e-4)
+
+
+def test_strengths_of_zero_and_one_have_a_finite_raw_output() -> None:
+    extreme = neutral_coefficients(MORE, 1)._replace(light_strength=torch.tensor([[1.0, 0.0, 1.0]]))
+    back = coefficients_from_raw(raw_from_coefficients(extreme), MORE)
+    torch.testing.assert_close(back.light_strength, extreme.light_strength, atol=1e-5, rtol=0)
 
 
 def test_scale_and_shininess_stay_positive() -> None:

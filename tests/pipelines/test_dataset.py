@@ -36,7 +36,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _dataset(root: Path) -> LabelledCrops:
     keys = crops(root / "labels/aligned", "train")["key"].tolist()
-    return LabelledCrops(root / "labels", keys, load_features(root / "recognizer"))
+    return LabelledCrops(root / "labels", keys, load_features(root / "labels/features"))
 
 
 def test_batches_hold_every_label(root: Path) -> None:
@@ -53,7 +53,7 @@ def test_batches_hold_every_label(root: Path) -> None:
 
 def test_labels_of_a_key_belong_together(root: Path) -> None:
     dataset = _dataset(root)
-    landmarks, features = landmarks_by_key(root / "labels/landmarks"), load_features(root / "recognizer")
+    landmarks, features = landmarks_by_key(root / "labels/landmarks"), load_features(root / "labels/features")
     for index, key in enumerate(dataset.pictures.keys):
         item = dataset[index]
         np.testing.assert_array_equal(item.landmarks.numpy(), landmarks[key])
@@ -151,7 +151,7 @@ def test_the_next_batch_is_made_while_the_present_one_is_used(root: Path) -> Non
             return super().__getitem__(index)
 
     keys = crops(root / "labels/aligned", "train")["key"].tolist()
-    dataset = Watched(root / "labels", keys, load_features(root / "recognizer"))
+    dataset = Watched(root / "labels", keys, load_features(root / "labels/features"))
     with closing(prefetched(DataLoader(dataset, sampler=itertools.count()))) as batches:
         next(batches)
         assert asked.wait(timeout=30)

@@ -12,16 +12,18 @@ import torch
 
 from models.landmarks import FIVE_POINT_TEMPLATE
 from models.networks.landmark_network import LandmarkNetwork
+from models.networks.recognizer import Recognizer
 from models.networks.segmenter import Segmenter
 from models.segments import SEGMENTS
 from pipelines.labelling import align
 from pipelines.labelling.align import align_photographs
 from pipelines.labelling.detection import Face
+from pipelines.labelling.embedding import embed_crops
 from pipelines.labelling.landmark_labels import label_landmarks
 from pipelines.labelling.mouth import label_mouths
 from pipelines.labelling.segmentation import label_segments
 from pipelines.labelling.skin import label_skin
-from pipelines.params import AlignParams, LandmarksParams, MouthParams, SegmentParams
+from pipelines.params import AlignParams, EmbedParams, LandmarksParams, MouthParams, SegmentParams
 from pipelines.shards import ShardReader, read_rows
 from pipelines.weights import save_weights
 from tests.label_folders import CROP, write_photographs
@@ -57,6 +59,9 @@ def _stages(root: Path) -> dict[str, Callable[[], None]]:
         "landmarks": lambda: label_landmarks(
             crops, root / "landmarker", root / "landmarks", params=landmarks, memo=memo
         ),
+        "embed": lambda: embed_crops(
+            crops, root / "recognizer", root / "features", params=EmbedParams(batch_size=4, precision="fp32"), memo=memo
+        ),
         "mouth": lambda: label_mouths(root / "landmarks", root / "segments", root / "mouth", params=mouth, memo=memo),
     }
 
@@ -66,9 +71,11 @@ def _write_weights(root: Path) -> None:
     for name, network in (
         ("segmenter", Segmenter("unet", "resnet18", 64)),
         ("landmarker", LandmarkNetwork("resnet18", 64)),
+        ("recognizer", Recognizer("shufflenet_v2_x0_5", 8, 64)),
     ):
-        description = {"architecture": "unet", "encoder": "resnet18", "input_size": 64, "classes": list(SEGMENTS)}
-        save_weights(root / name, network, description, pd.DataFrame({"step": []}))
+        architecture = "shufflenet_v2_x0_5" if name == "recognizer" else "unet"
+        description = {"architecture": architecture, "encoder": "resnet18", "input_size": 64, "embedding_size": 8}
+        save_weights(root / name, network, {**description, "classes": list(SEGMENTS)}, pd.DataFrame({"step": []}))
     mixture = {"weights": [1.0], "means": [[100.0, 120.0, 140.0]], "covariances": [np.diag([900.0] * 3).tolist()]}
     (root / "skin.json").write_text(json.dumps({"skin": mixture, "other": mixture, "prior": 0.5}))
 
@@ -97,4 +104,5 @@ def test_a_hundred_and_first_photograph_costs_one_shard_in_every_stage(
     assert len(keys) == 101
     for name in ("segments", "skin", "mouth"):
         assert ShardReader(tmp_path / name).keys == keys
-    assert read_rows(tmp_path / "landmarks")["key"].tolist() == keys
+    for name in ("landmarks", "features"):
+        assert read_rows(tmp_path / name)["key"].tolist() == keys

@@ -32,7 +32,7 @@ class NoCopiesFromTheHost(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation unless it brings numbers from the host."""
-        if function is torch.ops.aten.lift_fresh.default:
+        if function is torch.ops.aten.lift_fresh.default and args[0].is_meta:
             raise AssertionError("a tensor is made from Python numbers")
         return function(*args, **(kwargs or {}))
 
@@ -84,7 +84,8 @@ def test_an_iteration_reads_nothing_from_the_device(tmp_path: Path, clip: float)
     schedule = learning_rate_schedule(optimizer, params)
     loop = _Loop(fabric, network, network, optimizer, schedule, objective, SIZE, nothing, nothing)
     batch = _batch("meta")
-    step = loop._step(batch, prepare(batch, SIZE), 0)
+    with NoCopiesFromTheHost():
+        step = loop._step(batch, prepare(batch, SIZE), 0)
     assert step.total.device.type == "meta" and network.head.weight.grad is not None
     with pytest.raises(RuntimeError, match="meta"):
         loop._record(0, step)

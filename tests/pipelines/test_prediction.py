@@ -9,26 +9,32 @@ import pandas as pd
 import pytest
 import torch
 
-from models.camera import Camera
-from models.coefficients import CoefficientSizes
+from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
 from models.networks.regressor import Regressor
 from models.renderer import landmark_pixels, pose_face
+from pipelines import variant_prediction
 from pipelines.benchmarks.common import Sample, write_samples
 from pipelines.benchmarks.scans import write_mesh
 from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
+from pipelines.dataset import Batch
 from pipelines.evaluation import EvaluationInputs, evaluate
 from pipelines.face_model_file import load_face_model
-from pipelines.prediction import predict_method
+from pipelines.mean_face import predict_mean_face
+from pipelines.objective import Objective
+from pipelines.params import Variant
+from pipelines.refinement import Refined
 from pipelines.regression_network import save_regressor
 from pipelines.scoring import MethodPredictions, pixel_error_scores
 from pipelines.shards import ShardReader, ShardWriter, encode_png, read_rows, write_rows
 from pipelines.truth import true_coefficients
 from pipelines.truth_rows import rows_with_truth
 from pipelines.truth_scoring import by_skin_tone
+from pipelines.variant_prediction import VariantInputs, predict_variant
 from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
+from tests.training_process import toy_train_params
 
-METHODS = ("full", "no_lmk", "mean_face")
+VARIANTS: tuple[Variant, ...] = ("full", "no_lmk")
 COUNT = 6
 PAPER = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
 
@@ -37,27 +43,48 @@ PAPER = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Crops with labels, three benchmarks that share them, weights and the predictions of all methods."""
     root = tmp_path_factory.mktemp("prediction")
-    write_label_tree(root, COUNT)
+    write_label_tree(root, COUNT + 1)
     rows = read_rows(root / "labels/aligned")
-    write_rows(root / "labels/aligned", rows.assign(split=["test"] * (COUNT - 1) + ["extra"]))
+    write_rows(root / "labels/aligned", rows.assign(split=["test"] * (COUNT - 1) + ["extra", "train"]))
     truth = read_rows(root / "truth")
-    write_rows(root / "truth", truth.assign(skin_tone_ita=np.linspace(-30, 60, COUNT)))
+    write_rows(root / "truth", truth.assign(skin_tone_ita=np.linspace(-30, 75, COUNT + 1)))
     _write_benchmarks(root)
     _write_weights(root / "weights/full", root, diverged=False)
     _write_weights(root / "weights/no_lmk", root, diverged=True)
-    for method in METHODS:
-        predict_method(
-            method,
-            root / "predictions" / method,
-            face_model=root / "face_model.h5",
-            weights=None if method == "mean_face" else root / "weights" / method,
-            labels=root / "labels",
-            benchmarks=root / "benchmarks",
-            camera=CAMERA,
-            crop_size=SIZE,
-            params=smoke_params().predict.model_copy(update={"batch_size": 4}),
-        )
+    for variant in VARIANTS:
+        _predict_variant(root, variant, root / "predictions" / variant)
+    _predict_mean_face(root, root / "predictions/mean_face")
     return root
+
+
+def _predict_variant(root: Path, variant: Variant, output: Path, **changes: object) -> None:
+    predict_variant(
+        variant,
+        VariantInputs(
+            root / "face_model.h5",
+            root / "weights" / variant,
+            root / "labels",
+            root / "recognizer",
+            root / "benchmarks",
+        ),
+        output,
+        camera=CAMERA,
+        crop_size=SIZE,
+        train=toy_train_params(),
+        params=smoke_params().predict.model_copy(update={"batch_size": 4, **changes}),
+    )
+
+
+def _predict_mean_face(root: Path, output: Path) -> None:
+    predict_mean_face(
+        output,
+        face_model=root / "face_model.h5",
+        labels=root / "labels",
+        benchmarks=root / "benchmarks",
+        camera=CAMERA,
+        crop_size=SIZE,
+        params=smoke_params().predict.model_copy(update={"batch_size": 4}),
+    )
 
 
 def _write_benchmarks(root: Path) -> None:
@@ -106,7 +133,8 @@ def test_the_mean_face_meets_the_labelled_landmarks_with_zero_coefficients(tree:
     assert not found.shape.any() and not found.expression.any() and not found.albedo.any()
     model = load_face_model(tree / "face_model.h5")
     projected = landmark_pixels(model, pose_face(model, found, CAMERA), SIZE)
-    labelled = torch.tensor(np.stack(list(read_rows(tree / "labels/landmarks")["landmarks"]))).unflatten(1, (68, 2))
+    tested = read_rows(tree / "labels/landmarks")["landmarks"][:COUNT]
+    labelled = torch.tensor(np.stack(list(tested))).unflatten(1, (68, 2))
     assert torch.linalg.vector_norm(projected - labelled, dim=-1).mean() < 2.0  # px; the shapes differ
     assert pose_face(model, found, CAMERA).lit_specular.mean() < 1e-3  # a trace at the rim, which faces away
 
@@ -134,35 +162,64 @@ def test_a_diverged_variant_predicts_nan(tree: Path) -> None:
 
 
 def test_predicting_again_gives_the_same_bytes(tree: Path, tmp_path: Path) -> None:
-    predict_method(
-        "mean_face",
-        tmp_path,
-        face_model=tree / "face_model.h5",
-        weights=None,
-        labels=tree / "labels",
-        benchmarks=tree / "benchmarks",
-        camera=CAMERA,
-        crop_size=SIZE,
-        params=smoke_params().predict.model_copy(update={"batch_size": 4}),
+    _predict_mean_face(tree, tmp_path / "mean_face")
+    _predict_variant(tree, "full", tmp_path / "full", refine_learning_rate=9.0)  # of no steps
+    for method in ("mean_face", "full"):
+        earlier = tree / "predictions" / method
+        for path in sorted(path for path in earlier.rglob("*") if path.is_file()):
+            assert (tmp_path / method / path.relative_to(earlier)).read_bytes() == path.read_bytes(), path
+
+
+def test_refining_changes_the_labelled_photographs_and_no_benchmark(tree: Path, tmp_path: Path) -> None:
+    _predict_variant(tree, "full", tmp_path, refine=8, refine_learning_rate=0.05)
+    plain, refined = (folder / "coefficients.parquet" for folder in (tree / "predictions/full", tmp_path))
+    for name in ("micc", "facescape", "aflw2000"):
+        pd.testing.assert_frame_equal(read_coefficients(plain, name), read_coefficients(refined, name))
+    before, after = (read_coefficients(path, "test") for path in (plain, refined))
+    assert before["key"].tolist() == after["key"].tolist()  # of the test split and the extra photograph
+    for group in ("shape", "albedo", "euler_angles", "sh_coefficients"):
+        assert not any(np.array_equal(*pair) for pair in zip(before[group], after[group], strict=True)), group
+    model = load_face_model(tree / "face_model.h5")
+    labelled = torch.tensor(np.stack(list(read_rows(tree / "labels/landmarks")["landmarks"]))).unflatten(1, (68, 2))
+    faces = (pose_face(model, coefficients_from_rows(table), CAMERA) for table in (before, after))
+    errors = [torch.linalg.vector_norm(landmark_pixels(model, face, SIZE) - labelled, dim=-1).mean() for face in faces]
+    assert errors[1] < errors[0]
+
+
+def test_photographs_that_refining_does_not_help_are_named(
+    tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _predict_variant(tree, "full", tmp_path, refine=1, refine_learning_rate=50.0)
+    table, plain = (
+        read_coefficients(folder / "coefficients.parquet", "test") for folder in (tmp_path, tree / "predictions/full")
     )
-    earlier = tree / "predictions/mean_face"
-    for path in sorted(path for path in earlier.rglob("*") if path.is_file()):
-        assert (tmp_path / path.relative_to(earlier)).read_bytes() == path.read_bytes()
+    pd.testing.assert_frame_equal(table, plain)
+    assert [record.getMessage() for record in caplog.records] == [
+        "refining did not lower the loss of 4 of 4 photographs, which keep the network's answer:"
+        " face-0, face-1, face-2, face-3",
+        "refining did not lower the loss of 2 of 2 photographs, which keep the network's answer: face-4, face-5",
+    ]
 
 
-def test_a_variant_without_weights_is_refused(tree: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="full: expected --weights"):
-        predict_method(
-            "full",
-            tmp_path,
-            face_model=tree / "face_model.h5",
-            weights=None,
-            labels=tree / "labels",
-            benchmarks=tree / "benchmarks",
-            camera=Camera(math.radians(12.6), 1000.0),
-            crop_size=SIZE,
-            params=smoke_params().predict,
-        )
+def test_a_diverged_variant_has_nothing_to_refine(tree: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    _predict_variant(tree, "no_lmk", tmp_path, refine=1)
+    table = pd.read_parquet(tmp_path / "coefficients.parquet")
+    assert all(np.isnan(row).all() for row in table["shape"])
+    assert not caplog.records
+
+
+def test_a_variant_is_refined_under_its_own_losses(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _write_weights(tree / "weights/no_photo", tree, diverged=False)
+    seen = []
+
+    def refine_nothing(start: Coefficients, batch: Batch, objective: Objective, **steps: float) -> Refined:
+        seen.append((objective.weights["photo"], objective.weights["lmk"] > 0, steps))
+        zeros = torch.zeros(len(batch.image))
+        return Refined(start, zeros, zeros, zeros == 0)
+
+    monkeypatch.setattr(variant_prediction, "refine", refine_nothing)
+    _predict_variant(tree, "no_photo", tmp_path, refine=3, refine_learning_rate=0.5)
+    assert seen == 2 * [(0.0, True, {"steps": 3, "learning_rate": 0.5})]
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +235,7 @@ def reports(tree: Path) -> Path:
         variants=("full", "no_lmk"),
         params=params.evaluate,
         benchmark_params=params.benchmarks,
+        regressor_params=params.regressor,
         camera=CAMERA,
         crop_size=SIZE,
     )
@@ -199,6 +257,10 @@ def test_every_table_has_numbers_for_methods_and_nan_for_the_diverged(reports: P
     assert metrics["table5"]["aflw2000"]["px"]["mean_face"]["n"] == COUNT
     assert metrics["truth"]["pose"]["mean_face"]["mean"] < 10  # degrees
     assert "mean_face" not in metrics["truth"]["light_direction"]
+    assert metrics["truth"]["landmarks"]["mean_face"]["mean"] < 2.0  # px of 64
+    assert "no_lmk" in metrics["truth"]["highlight_leak"] and math.isnan(metrics["truth"]["pose"]["no_lmk"]["mean"])
+    assert math.isnan(metrics["variance"]["identity"]["least"]["no_lmk"]["mean"])
+    assert metrics["variance"]["identity"]["average"]["truth"]["n"] == COUNT - 1
     assert metrics["skin_tones"]["colour_dark"]["full"]["n"] == 2  # of five
 
 
@@ -220,12 +282,24 @@ def test_a_sample_without_a_face_is_a_row_and_no_number(reports: Path) -> None:
 
 
 def test_the_diffuse_albedo_error_of_the_mean_face_is_what_the_truth_says(reports: Path) -> None:
-    model, truth = load_face_model(reports / "face_model.h5"), coefficients_from_rows(read_rows(reports / "truth"))
+    model, truth = (
+        load_face_model(reports / "face_model.h5"),
+        coefficients_from_rows(read_rows(reports / "truth")[:COUNT]),
+    )
     offset = (truth.albedo @ model.diffuse_basis).unflatten(-1, (-1, 3))[:, model.region_mask("skin", "nose")]
     wanted = offset.square().mean(dim=(1, 2)).sqrt()
     scores = pd.read_parquet(reports / "scores/truth_errors.parquet")
     chosen = scores[(scores["row"] == "mean_face") & (scores["column"] == "diffuse")].sort_values("sample")
     np.testing.assert_allclose(chosen["value"], wanted.numpy(), rtol=1e-4)
+
+
+def test_the_mean_prediction_stands_for_the_training_photographs(reports: Path) -> None:
+    *_, training = read_rows(reports / "truth")["shininess"]
+    scores = pd.read_parquet(reports / "scores/truth_errors.parquet")
+    chosen = scores[(scores["row"] == "mean_prediction") & (scores["column"] == "shininess")].sort_values("sample")
+    wanted = (read_rows(reports / "truth")["shininess"][:COUNT] - training).abs()
+    np.testing.assert_allclose(chosen["value"], wanted, rtol=1e-4)
+    assert "mean_prediction" not in set(scores.loc[scores["column"] == "landmarks", "row"])  # it has no scale
 
 
 def test_truth_turns_with_the_crop(tree: Path, tmp_path: Path) -> None:

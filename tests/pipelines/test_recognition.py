@@ -1,18 +1,26 @@
 import json
+import math
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
+from torch import Tensor
 
-from pipelines.dataset import Pictures
-from pipelines.params import RecognizerParams
-from pipelines.recognition import VERIFICATION, make_recognizer, verification
-from pipelines.recognizer_file import load_features, load_recognizer
+from pipelines import recognition
+from pipelines.checkpoints import Checkpoints
+from pipelines.recognition import make_recognizer
+from pipelines.recognizer_file import load_recognizer
+from pipelines.reporting.curves import network_curves
 from pipelines.weights import WEIGHTS, read_description
-from tests.label_tree import smoke_params, write_aligned
+from tests.recognizer_tree import COLOURS, recognizer_params, train_toy_recognizer, write_people
 
-COLOURS = {"anna": (230, 40, 40), "bela": (40, 230, 40), "cora": (40, 40, 230), "dino": (220, 220, 40)}
+FILES = (WEIGHTS, "network.json", "history.csv")
 
 
 @pytest.fixture(autouse=True)
@@ -20,94 +28,150 @@ def _no_published_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "cache/hub"))
 
 
-def _params(**changes: object) -> RecognizerParams:
-    small = {"embedding_size": 8, "input_size": 64, "people_per_batch": 4, "photographs_per_person": 3}
-    return smoke_params().train_recognizer.model_copy(update={"weights": "own", **small, **changes})
-
-
-def _write_people(
-    folder: Path, people: dict[str, tuple[int, int, int]], photographs: int = 3, held_out: tuple[str, ...] = ()
-) -> None:
-    """Every person has a colour of their own, in light that changes."""
-    generator = np.random.default_rng(0)
-    pictures, identities = {}, []
-    for name, colour in people.items():
-        for number in range(photographs):
-            noise = generator.normal(0, 25, (64, 64, 3)) + generator.normal(0, 10)
-            pictures[f"{name}-{number}"] = (np.array(colour) + noise).clip(0, 255).astype(np.uint8)
-            identities.append(name)
-    splits = ["test" if name in held_out else "train" for name in identities]
-    write_aligned(folder, pictures, identity=identities, split=splits)
-
-
-def test_verification_of_two_clear_people() -> None:
-    features = np.array([[1, 0], [1, 0], [0, 1], [0, 1]], np.float32)
-    result = verification(features, np.array(["a", "a", "b", "b"], object))
-    assert result == {"accuracy": 1.0, "auc": 1.0, "n": 6}
-
-
-def test_verification_by_hand() -> None:
-    # Similarities: same pair ab 0.6; different pairs ac 0.8 and bc 0.
-    features = np.array([[1, 0], [0.6, 0.8], [0.8, -0.6]], np.float32)
-    result = verification(features, np.array(["x", "x", "y"], object))
-    # The best threshold lies between 0 and 0.6: it takes the same pair and one of two different ones.
-    assert result["accuracy"] == pytest.approx((1 + 0.5) / 2)
-    assert result["auc"] == pytest.approx(0.5)
-    assert result["n"] == 3
-
-
-@pytest.mark.parametrize("identities", [[], ["a"], ["a", "b"], ["a", "a"]])
-def test_verification_needs_both_kinds_of_pairs(identities: list[str]) -> None:
-    features = np.ones((len(identities), 2), np.float32)
-    result = verification(features, np.array(identities, object))
-    assert np.isnan(result["accuracy"]) and np.isnan(result["auc"])
+def _same_files(first: Path, second: Path) -> bool:
+    return all((first / name).read_bytes() == (second / name).read_bytes() for name in FILES)
 
 
 @pytest.mark.parametrize("photographs", [1, 3])
 def test_too_few_people_are_explained(tmp_path: Path, photographs: int) -> None:
     people = COLOURS if photographs == 1 else {"anna": COLOURS["anna"]}
-    _write_people(tmp_path / "aligned", people, photographs)
+    write_people(tmp_path / "aligned", people, photographs)
     with pytest.raises(ValueError, match="at least two people with two photographs each"):
-        make_recognizer(tmp_path / "aligned", tmp_path / "recognizer", _params())
+        train_toy_recognizer(tmp_path, tmp_path / "recognizer")
 
 
-def test_training_tells_people_apart(tmp_path: Path) -> None:
-    _write_people(tmp_path / "aligned", COLOURS)
-    make_recognizer(tmp_path / "aligned", tmp_path / "recognizer", _params(iterations=8, learning_rate=1e-3))
-    history = np.genfromtxt(tmp_path / "recognizer/history.csv", delimiter=",", names=True)["triplet"]
-    assert history[-3:].mean() < 0.5 * history[0]
-    features = load_features(tmp_path / "recognizer")
-    assert sorted(features) == sorted(f"{name}-{number}" for name in COLOURS for number in range(3))
-    np.testing.assert_allclose([np.linalg.norm(f) for f in features.values()], 1, atol=1e-5)
-    held_out = json.loads((tmp_path / "recognizer" / VERIFICATION).read_text())
-    assert np.isnan(held_out["accuracy"])  # nobody was held out
+def test_training_tells_people_apart_and_says_how_many_triplets_teach(tmp_path: Path) -> None:
+    write_people(tmp_path / "aligned", COLOURS)
+    train_toy_recognizer(tmp_path, tmp_path / "recognizer", iterations=8, learning_rate=1e-3)
+    history = pd.read_csv(tmp_path / "recognizer/history.csv")
+    assert history.columns.tolist() == ["step", "triplet", "active", "semi_hard"]
+    assert history["step"].tolist() == list(range(8))
+    assert history["triplet"].iloc[-3:].mean() < 0.5 * history["triplet"].iloc[0]
+    assert history["active"].iloc[-3:].mean() < history["active"].iloc[0]
+    assert (history["semi_hard"] <= history["active"]).all() and history["active"].between(0, 1).all()
 
 
-def test_held_out_people_are_verified(tmp_path: Path) -> None:
-    _write_people(tmp_path / "aligned", COLOURS, held_out=("cora", "dino"))
-    make_recognizer(tmp_path / "aligned", tmp_path / "recognizer", _params(iterations=1))
-    held_out = json.loads((tmp_path / "recognizer" / VERIFICATION).read_text())
-    assert held_out["n"] == 15  # pairs of the six photographs of two people
-    assert 0 <= held_out["accuracy"] <= 1
+def test_the_same_seed_gives_the_same_bytes_whoever_decodes(tmp_path: Path) -> None:
+    write_people(tmp_path / "aligned", COLOURS, 2)
+    for name, changes in (("here", {}), ("ahead", {"workers": 1}), ("other", {"seed": 99})):
+        train_toy_recognizer(tmp_path, tmp_path / name, iterations=2, **changes)
+    assert _same_files(tmp_path / "here", tmp_path / "ahead")
+    assert not _same_files(tmp_path / "here", tmp_path / "other")
+    assert not load_recognizer(tmp_path / "here").training
 
 
-def test_the_same_seed_gives_the_same_bytes_and_the_saved_network_the_same_features(tmp_path: Path) -> None:
-    _write_people(tmp_path / "aligned", COLOURS, 2)
-    for name in ("first", "second"):
-        make_recognizer(tmp_path / "aligned", tmp_path / name, _params(iterations=2))
-    for name in (WEIGHTS, "features.parquet", "network.json", "history.csv", VERIFICATION):
-        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
-    network = load_recognizer(tmp_path / "first")
-    assert not network.training
-    picture = Pictures(tmp_path / "aligned", ["anna-0"])[0]
-    with torch.inference_mode():
-        features = network(picture[None].float() / 255)[0].numpy()
-    np.testing.assert_allclose(features, load_features(tmp_path / "first")["anna-0"], atol=1e-5)
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    write_people(tmp_path / "aligned", COLOURS)
+    changes = {"iterations": 24, "checkpoint_every": 4}
+    command = [sys.executable, "-m", "tests.recognizer_tree", str(tmp_path), str(tmp_path / "killed")]
+    process = subprocess.Popen([*command, json.dumps(changes)], stderr=subprocess.DEVNULL)
+    try:
+        while not list(tmp_path.glob("memo/recognizer/*/state.pt")):
+            assert process.poll() is None, "ended before it could be killed"
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
+    assert not (tmp_path / "killed").exists()
+    path = next(tmp_path.glob("memo/recognizer/*/state.pt"))
+    done = torch.load(path, weights_only=True)["iterations"]
+    assert 0 < done < 24
+    steps = _count_steps(tmp_path / "killed", tmp_path, changes)
+    assert steps == 24 - done
+    assert not (tmp_path / "memo/recognizer").exists()
+    assert _count_steps(tmp_path / "whole", tmp_path, changes) == 24
+    assert _same_files(tmp_path / "whole", tmp_path / "killed")
+
+
+def _count_steps(output: Path, root: Path, changes: dict[str, Any]) -> int:
+    """Train, and say how many iterations that took."""
+    counted: list[int] = []
+    original = recognition._require_finite
+
+    def count(network: Any, loss: Tensor, step: int) -> None:
+        counted.append(step)
+        original(network, loss, step)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recognition, "_require_finite", count)
+        train_toy_recognizer(root, output, **changes)
+    return len(counted)
+
+
+def test_a_checkpoint_is_for_the_same_training_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_people(tmp_path / "aligned", COLOURS)
+    monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
+    train_toy_recognizer(tmp_path, tmp_path / "first", iterations=2, checkpoint_every=1)
+    finished = {"iterations": 2, "checkpoint_every": 2}  # how often a state is kept changes no result
+    assert _count_steps(tmp_path / "again", tmp_path, finished) == 0
+    assert _same_files(tmp_path / "first", tmp_path / "again")
+    assert _count_steps(tmp_path / "other", tmp_path, {**finished, "margin": 0.3}) == 2
+
+
+def test_who_decodes_and_how_often_a_state_is_kept_belongs_to_no_fingerprint() -> None:
+    plain = recognition._dependencies(recognizer_params())
+    assert recognition._dependencies(recognizer_params(workers=3, checkpoint_every=7)) == plain
+    assert recognition._dependencies(recognizer_params(learning_rate=0.5)) != plain
+    assert recognition._dependencies(recognizer_params(precision="bf16")) != plain
+
+
+@pytest.mark.parametrize("spoilt", ["loss", "gradient"])
+def test_what_is_not_finite_is_said_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str) -> None:
+    write_people(tmp_path / "aligned", COLOURS)
+    original = recognition._triplets
+
+    def spoil(*arguments: Any) -> Any:
+        triplets = original(*arguments)
+        bad = triplets.loss * math.nan if spoilt == "loss" else triplets.loss.detach() + _Spoil.apply(triplets.loss)
+        return triplets._replace(loss=bad)
+
+    monkeypatch.setattr(recognition, "_triplets", spoil)
+    message = rf"the {spoilt} is not finite \(nan\) at iteration 0; lower train_recognizer\.learning_rate"
+    with pytest.raises(ValueError, match=message):
+        train_toy_recognizer(tmp_path, tmp_path / "recognizer", iterations=2, checkpoint_every=1)
+    assert not (tmp_path / "recognizer").exists() and not (tmp_path / "memo").exists()
+
+
+class _Spoil(torch.autograd.Function):
+    """Nothing forward, NaN backward."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        return torch.zeros_like(value)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        return gradient * math.nan
+
+
+@pytest.mark.parametrize(("precision", "inside"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_only_the_network_computes_in_the_precision_of_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, inside: torch.dtype
+) -> None:
+    write_people(tmp_path / "aligned", COLOURS, 2)
+    seen: list[tuple[torch.dtype, torch.dtype]] = []
+    original = recognition.triplet_loss
+
+    def loss(features: Tensor, identities: Tensor, margin: float) -> Any:
+        layer = torch.nn.functional.linear(features, features)  # would be bf16 where autocast is on
+        seen.append((features.dtype, layer.dtype))
+        return original(features, identities, margin)
+
+    class Seen(recognition.Recognizer):
+        def forward(self, image: Tensor) -> Tensor:
+            assert image.is_contiguous(memory_format=torch.channels_last)
+            assert self.network.conv1(torch.zeros(1, 3, 8, 8)).dtype == inside
+            return super().forward(image)
+
+    monkeypatch.setattr(recognition, "triplet_loss", loss)
+    monkeypatch.setattr(recognition, "Recognizer", Seen)
+    train_toy_recognizer(tmp_path, tmp_path / "recognizer", iterations=1, precision=precision)
+    assert seen == [(torch.float32, torch.float32)]
 
 
 def test_published_weights_that_are_not_there_are_asked_for(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"vggface2\.pt: missing; download https://"):
-        make_recognizer(tmp_path, tmp_path / "recognizer", _params(weights="vggface2"))
+        train_toy_recognizer(tmp_path, tmp_path / "recognizer", weights="vggface2")
 
 
 def test_auto_takes_published_weights_when_they_are_there(tmp_path: Path) -> None:
@@ -118,7 +182,10 @@ def test_auto_takes_published_weights_when_they_are_there(tmp_path: Path) -> Non
     published = tmp_path / "cache/checkpoints/20180402-114759-vggface2.pt"
     published.parent.mkdir(parents=True)
     torch.save(state, published)
-    _write_people(tmp_path / "aligned", {"anna": COLOURS["anna"]}, 1)  # too few to train with
-    make_recognizer(tmp_path / "aligned", tmp_path / "recognizer", _params(weights="auto"))
+    params = recognizer_params(weights="auto")
+    make_recognizer(tmp_path / "no crops are read", tmp_path / "recognizer", params, memo=tmp_path / "memo")
     assert read_description(tmp_path / "recognizer")["weights"] == "vggface2"
-    assert load_features(tmp_path / "recognizer")["anna-0"].shape == (512,)
+    with torch.inference_mode():
+        assert load_recognizer(tmp_path / "recognizer")(torch.rand(1, 3, 64, 64)).shape == (1, 512)
+    network_curves(tmp_path / "curves.png", tmp_path)  # a history without a row
+    assert np.asarray((tmp_path / "curves.png").stat().st_size) > 0

@@ -1,6 +1,7 @@
 """The report page: everything is on it, nothing is fetched, and what is missing is an error."""
 
 import hashlib
+import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipelines.reporting.captions import CURVES, FACE_MODEL, PAPER_FIGURES
 from pipelines.reporting.markdown import html_of
 from pipelines.reporting.meshes import write_meshes
 from pipelines.reporting.page import PageInputs, write_page
+from pipelines.verification_file import Verification, write_verification
 from stages._params import load_params
 from tests.tiny_tree import SIZE, VARIANTS, write_tiny_tree
 from tests.toy import toy_face_arrays
@@ -30,6 +32,7 @@ def inputs_of(root: Path) -> PageInputs:
         reports=reports,
         label_quality=reports / "label_quality.json",
         label_sheet=reports / "label_sheet.png",
+        verification=reports / "verification.json",
         face_model=data / "face_model.h5",
         labels=data / "labels",
         predictions=data / "predictions",
@@ -45,6 +48,7 @@ def write(root: Path) -> Path:
         profile="smoke",
         camera=params.camera.model_copy(update={"crop_size": SIZE}),
         benchmarks=params.benchmarks,
+        regressor=params.regressor,
         variants=VARIANTS,
     )
     return output
@@ -88,11 +92,15 @@ def test_the_page_shows_tables_figures_labels_check_and_faces(page: Path) -> Non
         "Figure 7: examples",
         "MoFA and Genova et al.: not built",
         "face iou</td><td>0.951",
+        "87.5 % of the pairs",
+        "curve: 0.944",
+        "190 pairs of photographs of 7 people",
         "<strong>FAILED</strong>: 1 worse, 3 same",
         "astronaut (real photograph)",
         "person 000000 (synthetic photograph)",
         "2 synthetic, 1 real; 1 rejected",
         "synthetic twin",
+        "the regressor began with</td><td>a supervised warm start on synthetic photographs",
     ):
         assert words in text, words
 
@@ -136,8 +144,19 @@ def test_a_diverged_full_model_still_gives_a_page(tmp_path: Path) -> None:
     assert "there is no mesh" in text and "<iframe" not in text
 
 
+def test_without_known_people_held_out_the_page_says_so(tmp_path: Path) -> None:
+    write_tiny_tree(tmp_path, toy_face_arrays(), people=2)
+    (tmp_path / "reports/figures").mkdir()
+    for caption in (*PAPER_FIGURES, *CURVES, FACE_MODEL):
+        (tmp_path / "reports/figures" / caption.file).write_bytes(PIXEL)
+    write_verification(tmp_path / "reports/verification.json", Verification(math.nan, math.nan, 0, 0, []))
+    text = (write(tmp_path) / "index.html").read_text()
+    assert "Not measured: the held-out photographs" in text and "verification.png" not in text
+
+
 @pytest.mark.parametrize(
-    "missing", ["check.md", "label_quality.json", "label_sheet.png", "figures/face_model.png", "tables"]
+    "missing",
+    ["check.md", "label_quality.json", "label_sheet.png", "verification.json", "figures/face_model.png", "tables"],
 )
 def test_a_missing_report_is_named(root: Path, missing: str) -> None:
     path = root / "reports" / missing

@@ -3,8 +3,11 @@
 import errno
 import fcntl
 import os
+import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +77,28 @@ def test_leftovers_of_killed_processes_go_and_those_of_living_ones_stay(tmp_path
     os.close(handle)
     _make(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_never_seen_without_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process that tidies up at the moment between making and locking a folder has to wait."""
+    tidied: list[threading.Thread] = []
+
+    def make_folder(**options: str) -> str:
+        folder = mkdtemp(**options)
+        tidied.append(threading.Thread(target=_make, args=(tmp_path,)))
+        tidied[0].start()
+        tidied[0].join(timeout=0.2)
+        return folder
+
+    mkdtemp: Any = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", make_folder)
+
+    def items() -> Iterator[Item]:
+        tidied[0].join()
+        yield from _items()
+
+    _make(tmp_path, ShardTask(items, tmp_path / "entry", 2))
+    assert ShardReader(tmp_path / "entry").keys == ["a"]
 
 
 def test_a_shard_that_another_process_finished_first_is_taken(tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ import torch
 from models.augmentation import Movements, random_movements
 from models.camera import rotation_from_euler
 from models.coefficients import Coefficients
-from models.face_model import FaceModel, vertex_normals
+from models.face_model import FaceModel
 from models.light import diffuse_shading
 from models.networks.regressor import neutral_coefficients
+from models.normals import vertex_normals
 from models.renderer import landmark_pixels, pose_face
 from pipelines.supervision import Supervision, Truth, mirror_partners
 from tests.label_tree import CAMERA, SIZE, SIZES, random_faces

@@ -84,7 +84,11 @@ def test_metrics_read_like_a_path_and_hold_only_what_was_measured() -> None:
 def test_all_tables_show_the_printed_values_of_the_paper() -> None:
     paper = read_paper(PAPER_FILE)
     specs = table_specs(
-        VARIANTS, twins=dict.fromkeys(("micc", "facescape", "aflw2000"), True), synthetic_test=True, protocol="p"
+        VARIANTS,
+        twins=dict.fromkeys(("micc", "facescape", "aflw2000"), True),
+        synthetic_test=True,
+        protocol="p",
+        initialization="i",
     )
     nothing = scores().iloc[:0]
     found = {
@@ -109,10 +113,12 @@ def test_all_tables_show_the_printed_values_of_the_paper() -> None:
 
 def test_captions_call_twins_synthetic_and_real_data_by_name() -> None:
     twins = {"micc": True, "facescape": False, "aflw2000": True}
-    specs = {one.name: one for one in table_specs(VARIANTS, twins=twins, synthetic_test=False, protocol="p")}
+    found = table_specs(VARIANTS, twins=twins, synthetic_test=False, protocol="p", initialization="ImageNet weights")
+    specs = {one.name: one for one in found}
     assert "synthetic twin of MICC" in specs["table3_micc"].caption
     assert specs["table4_facescape"].caption.startswith("FaceScape")
     assert "held-out test photographs" in specs["table1_pixel_error"].caption
+    assert all(spec.caption.endswith("; the regressor began with ImageNet weights") for spec in found)
 
 
 def test_a_missing_paper_file_is_named(tmp_path: Path) -> None:

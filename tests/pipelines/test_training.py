@@ -48,7 +48,7 @@ def _train(root: Path, output: Path, params: TrainParams, **options: Any) -> pd.
 
 def _batch(root: Path) -> Batch:
     keys = [f"face-{index}" for index in range(6)]
-    dataset = LabelledCrops(root / "labels", keys, load_features(root / "recognizer"))
+    dataset = LabelledCrops(root / "labels", keys, load_features(root / "labels/features"))
     return Batch(*(torch.stack(column) for column in zip(*(dataset[index] for index in range(6)), strict=True)))
 
 
@@ -368,7 +368,7 @@ def test_no_photographs_left_is_said(root: Path, tmp_path: Path, monkeypatch: py
 
 def test_batches_follow_the_seed_not_the_state_of_torch(root: Path) -> None:
     keys = [f"face-{index}" for index in range(6)]
-    dataset = LabelledCrops(root / "labels", keys, load_features(root / "recognizer"))
+    dataset = LabelledCrops(root / "labels", keys, load_features(root / "labels/features"))
     first = next(iter(endless_batches(dataset, 3, EndlessSampler(6, 1))))
     torch.rand(5)
     second = next(iter(endless_batches(dataset, 3, EndlessSampler(6, 1))))

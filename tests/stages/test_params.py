@@ -97,6 +97,8 @@ def test_the_test_split_gets_at_least_one_person(name: str) -> None:
         (0, ("train", "iterations"), r"train\.iterations: Input should be greater than or equal to 1"),
         ("sobel", ("train", "edge_method"), r"train\.edge_method: Input should be 'micro_edges' or 'pixel_pair'"),
         (0, ("train", "mouth_samples"), r"train\.mouth_samples: Input should be greater than or equal to 1"),
+        (-1, ("predict", "refine"), r"predict\.refine: Input should be greater than or equal to 0"),
+        (0.0, ("predict", "refine_learning_rate"), r"predict\.refine_learning_rate: Input should be greater than 0"),
         ("resnet19", ("regressor", "backbone"), r"regressor\.backbone: Input should be 'resnet18'"),
         (["full", "no_light"], ("variants",), r"variants\.1: Input should be 'full', 'no_id'"),
         ("many", ("train", "batch_size"), r"train\.batch_size: .*got 'many'"),

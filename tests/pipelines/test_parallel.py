@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.parallel import dependencies, outdated, repro, run_in_order
+from pipelines.parallel import dependencies, outdated, repro, run_in_order
 
 DIAMOND = {"top": set(), "left": {"top"}, "right": {"top"}, "bottom": {"left", "right"}}
 

@@ -1,13 +1,10 @@
-"""Trains, predicts and evaluates with several seeds and reports the spread: `make seeds`.
-
-    python -m benchmarks.seeds --seeds 1 2 3 --output reports
+"""Runs of the pipeline with several seeds, each a DVC experiment.
 
 Every seed is a DVC experiment `seed-<n>` of the present state, run in a folder of its own (`dvc exp run --temp`) with
 the stages up to `evaluate`; it stays for `dvc exp show`. What does not depend on the seed comes from DVC's cache. So
 does a seed that has been run before with the same code and parameters.
 """
 
-import argparse
 import io
 import subprocess
 import sys
@@ -16,26 +13,25 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.seed_tables import write_seed_report
-from stages._params import load_profile
+from pipelines.initialization import initialization_text
+from pipelines.params import RegressorParams
+from pipelines.seeds.report import write_seed_report
 
 TABLES = "reports/tables"
 TARGET = "evaluate"
 DVC = (sys.executable, "-m", "dvc")
 
 
-def main() -> None:
-    """Run the seeds one after the other, then write the report."""
-    options = _options()
-    if len(set(options.seeds)) < 2:
-        sys.exit(f"--seeds: expected at least two different ones, got {options.seeds}")
+def report_seeds(seeds: Sequence[int], root: Path, output: Path, *, profile: str, regressor: RegressorParams) -> None:
+    """Run the seeds one after the other in the repository `root`, then write the report on them into `output`."""
+    if len(set(seeds)) < 2:
+        raise ValueError(f"seeds: expected at least two different ones, got {list(seeds)}")
     with tempfile.TemporaryDirectory() as folder:
-        tables = {seed: Path(folder) / str(seed) for seed in options.seeds}
+        tables = {seed: Path(folder) / str(seed) for seed in seeds}
         for seed, extracted in tables.items():
-            run_seed(seed, Path())
-            extract_tables(seed, Path(), extracted)
-        write_seed_report(tables, options.output, load_profile())
-    print(f"wrote {options.output / 'seeds.md'} and {options.output / 'seeds.csv'}")
+            run_seed(seed, root)
+            extract_tables(seed, root, extracted)
+        write_seed_report(tables, output, profile=profile, initialization=initialization_text(regressor))
 
 
 def run_seed(seed: int, root: Path) -> None:
@@ -70,14 +66,3 @@ def _run(command: Sequence[str], root: Path) -> None:
 
 def _output(command: Sequence[str], root: Path) -> bytes:
     return subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE).stdout
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", required=True)
-    parser.add_argument("--output", type=Path, default=Path("reports"))
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Tables of several seeds as one: mean and spread of every cell, and which of the paper's orderings hold."""
+"""Tables of several seeds as one: mean and spread of every cell, which of the paper's orderings and our claims hold."""
 
 import csv
 import math
@@ -8,27 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipelines.methods import OURS
+from pipelines.seeds.cells import Cell, Cells, Place, comparable, read_tables
+from pipelines.seeds.claims import Outcome, outcomes_of
 from pipelines.table_files import ROW_LABELS
-
-
-class Place(NamedTuple):
-    """Where a cell stands."""
-
-    table: str
-    column: str
-    row: str
-
-
-class Cell(NamedTuple):
-    """A measured cell of one seed."""
-
-    value: float  # mean over the samples; NaN: the method diverged
-    count: int
-    unit: str
-    paper: float | None  # None: the paper has no such cell; NaN: its method diverged
-
-
-Cells = Mapping[Place, Cell]
 
 
 class Spread(NamedTuple):
@@ -75,43 +57,36 @@ class Verdict(NamedTuple):
         return sum(gap > 0 for gap in self.gaps)
 
 
-def write_seed_report(folders: Mapping[int, Path], output: Path, profile: str) -> None:
+class SeedResults(NamedTuple):
+    """What the runs of several seeds say together."""
+
+    seeds: tuple[int, ...]
+    spreads: Sequence[Spread]
+    verdicts: Sequence[Verdict]
+    outcomes: Sequence[Outcome]
+
+
+def write_seed_report(folders: Mapping[int, Path], output: Path, *, profile: str, initialization: str) -> None:
     """Write `seeds.csv` and `seeds.md` into `output` from the tables of each seed, as stage `evaluate` leaves them."""
     runs = {seed: read_tables(folder) for seed, folder in folders.items()}
-    spreads, verdicts = spreads_of(runs), verdicts_of(runs)
+    results = SeedResults(tuple(runs), spreads_of(runs), verdicts_of(runs), outcomes_of(runs))
     output.mkdir(parents=True, exist_ok=True)
     with (output / "seeds.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Spread._fields)
-        writer.writerows([_csv_text(value) for value in spread] for spread in spreads)
-    (output / "seeds.md").write_text(_markdown(list(runs), profile, spreads, verdicts))
-
-
-def read_tables(folder: Path) -> dict[Place, Cell]:
-    """The measured cells of all tables in `folder`."""
-    files = sorted(folder.glob("*.csv"))
-    if not files:
-        raise FileNotFoundError(f"{folder}: expected the tables of stage evaluate, found no .csv")
-    cells = {}
-    for path in files:
-        with path.open(newline="") as file:
-            for line in csv.DictReader(file):
-                if line["mean"]:
-                    paper = float(line["paper_mean"]) if line["paper_mean"] else None
-                    cell = Cell(float(line["mean"]), int(line["count"]), line["unit"], paper)
-                    cells[Place(line["table"], line["column"], line["row"])] = cell
-    return cells
+        writer.writerows([_csv_text(value) for value in spread] for spread in results.spreads)
+    (output / "seeds.md").write_text(_markdown(results, profile, initialization))
 
 
 def spreads_of(runs: Mapping[int, Cells]) -> list[Spread]:
     """Every cell over the seeds, in the order of the tables."""
-    first = _comparable(runs)
+    first = comparable(runs)
     return [_spread(place, [cells[place] for cells in runs.values()]) for place in first]
 
 
 def verdicts_of(runs: Mapping[int, Cells]) -> list[Verdict]:
     """What became of the paper's orderings."""
-    first = _comparable(runs)
+    first = comparable(runs)
     verdicts = []
     for ordering in orderings_of(first):
         rows = (*ordering.better, *ordering.worse)
@@ -141,26 +116,6 @@ def orderings_of(cells: Cells) -> Iterator[Ordering]:
                 yield Ordering(table, column, f"{_label(row)} before {OURS}", (row,), (OURS,))
             for row in rows[ours + 1 :]:
                 yield Ordering(table, column, f"{OURS} before {_label(row)}", (OURS,), (row,))
-
-
-def _comparable(runs: Mapping[int, Cells]) -> Cells:
-    """The cells of the first seed; ValueError when another one has other cells or sample counts."""
-    if len(runs) < 2:
-        raise ValueError(f"a spread needs at least two seeds, got {len(runs)}")
-    (seed, first), *others = runs.items()
-    for other, cells in others:
-        odd = [p for p in (first.keys() | cells.keys()) if _count(first, p) != _count(cells, p)]
-        if odd:
-            place = min(odd)
-            raise ValueError(
-                f"{place.table}, {place.row}, {place.column}: {_count(first, place)} samples with seed {seed},"
-                f" {_count(cells, place)} with seed {other}; are these runs of one pipeline and profile?"
-            )
-    return first
-
-
-def _count(cells: Cells, place: Place) -> int:
-    return cells[place].count if place in cells else 0
 
 
 def _paper(cell: Cell) -> float:
@@ -199,31 +154,60 @@ def _csv_text(value: str | float | None) -> str:
     return "" if value is None else str(value)
 
 
-def _markdown(seeds: Sequence[int], profile: str, spreads: Sequence[Spread], verdicts: Sequence[Verdict]) -> str:
+def _markdown(results: SeedResults, profile: str, initialization: str) -> str:
     parts = [
-        f"# Spread over {len(seeds)} seeds, profile {profile}",
-        f"Seeds of `pretrain` and `train`: {', '.join(map(str, seeds))}. Photographs, labels and recogniser are the"
-        " same in all of them. Mean ± standard deviation over seeds; every value is itself a mean over samples.",
+        f"# Spread over {len(results.seeds)} seeds, profile {profile}",
+        f"Seeds of `pretrain` and `train`: {', '.join(map(str, results.seeds))}. Photographs, labels and recogniser are"
+        f" the same in all of them; the regressor began with {initialization}. Mean ± standard deviation over seeds;"
+        " every value is itself a mean over samples.",
+        "## What the training must show",
+        "A ratio compares two errors; the mean prediction is the average of the true coefficients of the training"
+        " photographs.",
+        _claims_table(results.outcomes, len(results.seeds)),
         "## Orderings of the paper",
         "A gap is by how much the error of the worse method is larger; of several methods the nearest counts."
         " A method that diverged has an infinite error; means are over finite gaps.",
-        _orderings_table(verdicts),
+        _orderings_table(results.verdicts),
     ]
-    for table in dict.fromkeys(spread.table for spread in spreads):
-        parts += [f"## {table}", _spreads_table([spread for spread in spreads if spread.table == table])]
+    for table in dict.fromkeys(spread.table for spread in results.spreads):
+        parts += [f"## {table}", _spreads_table([spread for spread in results.spreads if spread.table == table])]
     return "\n\n".join(parts) + "\n"
+
+
+def _claims_table(outcomes: Sequence[Outcome], seeds: int) -> str:
+    lines = []
+    for outcome in outcomes:
+        claim = outcome.claim
+        place, demanded = f"{claim.table}, {claim.column}", f"{claim.number} {claim.demand} {claim.limit:.3g}"
+        if outcome.numbers:
+            word = _verdict_word(outcome.held, seeds)
+            found = [_mean_text(outcome.numbers), f"{outcome.held} of {seeds}", word]
+        else:
+            found = ["", "", "not measured"]
+        lines.append([claim.words, place, demanded, *found])
+    header = ["claim", "table, column", "demanded", "ours", "seeds", "verdict"]
+    return _table(header, lines, words=2)
 
 
 def _orderings_table(verdicts: Sequence[Verdict]) -> str:
     lines = []
     for verdict in verdicts:
-        ordering, finite, seeds = verdict.ordering, _finite(verdict.gaps), len(verdict.gaps)
-        ours = _text(statistics.fmean(finite), _deviation(finite)) if finite else "diverged"
-        word = {seeds: "holds", 0: "does not hold"}.get(verdict.held, "depends on the seed")
-        place = f"{ordering.table}, {ordering.column}"
+        ordering, seeds = verdict.ordering, len(verdict.gaps)
+        place, word = f"{ordering.table}, {ordering.column}", _verdict_word(verdict.held, seeds)
+        ours = _mean_text(verdict.gaps)
         lines.append([place, ordering.claim, f"{verdict.paper:.3g}", ours, f"{verdict.held} of {seeds}", word])
     header = ["table, column", "ordering", "gap in the paper", "our gap", "seeds", "verdict"]
     return _table(header, lines, words=2)
+
+
+def _verdict_word(held: int, seeds: int) -> str:
+    return {seeds: "holds", 0: "does not hold"}.get(held, "depends on the seed")
+
+
+def _mean_text(numbers: Sequence[float]) -> str:
+    """Mean ± standard deviation of the finite ones."""
+    finite = _finite(numbers)
+    return _text(statistics.fmean(finite), _deviation(finite)) if finite else "diverged"
 
 
 def _spreads_table(spreads: Sequence[Spread]) -> str:

@@ -1,15 +1,10 @@
-"""`dvc repro` with several stages at a time: `make repro-parallel`.
-
-    python -m benchmarks.parallel --jobs 2
+"""`dvc repro` with several stages at a time.
 
 DVC runs its stages one after the other, but lets go of its lock while one runs. So every stage that is not up to date
-gets a DVC of its own (`dvc --wait-for-lock repro --single-item STAGE`) as soon as the stages before it have ended. A
-plain `dvc repro` has the last word; after a success it finds nothing to do. What a stage prints appears when it ends.
-
-With `--gpus` the stages that run at the same time see one GPU each.
+gets a DVC of its own (`dvc --wait-for-lock repro --single-item STAGE`) as soon as the stages before it have ended. What
+a stage prints appears when it ends. With GPUs, the stages that run at the same time see one each.
 """
 
-import argparse
 import json
 import os
 import re
@@ -20,16 +15,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 DVC = (sys.executable, "-m", "dvc")
-
-
-def main() -> None:
-    """Bring the pipeline up to date; exit code 1 when a stage failed."""
-    options = _options()
-    jobs = options.jobs or len(options.gpus) or 2
-    failed = repro(Path(), jobs, options.gpus)
-    if failed:
-        sys.exit(f"failed: {', '.join(failed)}; what had been running beside it was finished")
-    sys.exit(subprocess.run([*DVC, "repro"]).returncode)
 
 
 def repro(root: Path, jobs: int, gpus: list[str]) -> list[str]:
@@ -107,14 +92,3 @@ def run_stage(stage: str, root: Path, gpu: str | None) -> bool:
 
 def _output(command: list[str], root: Path) -> str:
     return subprocess.run(command, cwd=root, check=True, text=True, stdout=subprocess.PIPE).stdout
-
-
-def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--jobs", type=int, help="stages at a time; otherwise one for each GPU, or two")
-    parser.add_argument("--gpus", nargs="*", default=[], help="as in CUDA_VISIBLE_DEVICES, e.g. 0 1")
-    return parser.parse_args()
-
-
-if __name__ == "__main__":
-    main()

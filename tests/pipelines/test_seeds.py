@@ -9,10 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks import seeds
-from benchmarks.seed_tables import Cell, Place, orderings_of, read_tables, spreads_of, verdicts_of, write_seed_report
+from pipelines.seeds.cells import Cell, Place, read_tables
+from pipelines.seeds.claims import CLAIMS, Claim, outcomes_of
+from pipelines.seeds.experiments import report_seeds, run_seed
+from pipelines.seeds.report import orderings_of, spreads_of, verdicts_of, write_seed_report
+from pipelines.table_specs import table_specs
+from tests.label_tree import smoke_params
 
 COLUMNS = "table,row,column,mean,std,count,unit,paper_mean,paper_std,status"
+PARAMS = Path(__file__).parents[2] / "params.yaml"
 PAPER = {"full": "1.0", "no_id": "1.2", "no_lmk": "NaN", "no_reg": "9.0", "mean_face": ""}
 
 
@@ -73,9 +78,10 @@ def test_a_column_without_two_methods_of_the_paper_has_no_ordering() -> None:
 
 
 def test_report_shows_spreads_and_verdicts(folders: dict[int, Path], tmp_path: Path) -> None:
-    write_seed_report(folders, tmp_path / "reports", "toy")
+    write_seed_report(folders, tmp_path / "reports", profile="toy", initialization="ImageNet weights")
     text = (tmp_path / "reports/seeds.md").read_text()
     assert text.startswith("# Spread over 3 seeds, profile toy\n")
+    assert "the regressor began with ImageNet weights" in text
     assert "| table2, all | full is best | 0.2 | 0.1 ± 0.2 | 2 of 3 | depends on the seed |" in text
     assert "| table2, all | − reg is worst | 7.8 | 1.767 ± 0.058 | 3 of 3 | holds |" in text
     assert "| full | 1.1 ± 0.1 |" in text
@@ -83,6 +89,65 @@ def test_report_shows_spreads_and_verdicts(folders: dict[int, Path], tmp_path: P
     with (tmp_path / "reports/seeds.csv").open(newline="") as file:
         lines = {line["row"]: line for line in csv.DictReader(file)}
     assert lines["full"]["std"] == "0.1" and lines["no_lmk"]["paper"] == "NaN" and lines["mean_face"]["paper"] == ""
+
+
+def cells_of(claim: Claim, value: float, *others: float) -> dict[Place, Cell]:
+    """The cells a claim is about, for as many other rows as there are values."""
+    named = zip((claim.row, *claim.others), (value, *others), strict=False)
+    return {Place(claim.table, claim.column, row): Cell(number, 5, "", None) for row, number in named}
+
+
+@pytest.mark.parametrize(
+    ("words", "values", "number", "holds"),
+    [
+        ("colour: error of full", (0.3, 0.4), 0.75, True),
+        ("colour: error of full", (0.31, 0.4), 0.775, False),
+        ("colour: error of full", (math.nan, 0.4), math.nan, False),
+        ("colour: error of no_photo", (0.2, math.nan, 0.1, 0.16), 1.25, True),  # of those that did not diverge
+        ("landmarks: error of no_lmk", (3.0, 2.9, 1.0), 3.0 / 2.9, False),  # worst, but not clearly
+        ("landmarks: error of no_lmk", (math.nan, 2.9), math.inf, True),
+        ("shape: error of no_reg", (1.0, 1.1), 1.0 / 1.1, False),
+        ("pose: error of full", (4.0, 20.0), 0.2, True),
+        ("highlight in", (0.2, 0.1), 0.1, True),
+        ("highlight in", (-0.1, -0.05), -0.05, False),
+        ("highlight in", (math.nan, 0.1), math.nan, False),
+        ("identity", (0.4,), 0.4, True),
+        ("identity", (0.03,), 0.03, False),
+        ("identity", (math.nan,), math.nan, False),
+    ],
+)
+def test_claims_have_a_number_and_a_limit(words: str, values: tuple[float, ...], number: float, holds: bool) -> None:
+    claim = next(claim for claim in CLAIMS if claim.words.startswith(words))
+    found = claim.of(cells_of(claim, *values))
+    assert found == pytest.approx(number, nan_ok=True) and claim.holds(number) == holds
+
+
+def test_claims_are_about_cells_that_the_tables_have() -> None:
+    specs = table_specs(
+        ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform"),
+        twins=dict.fromkeys(("micc", "facescape", "aflw2000"), True),
+        synthetic_test=True,
+        protocol="p",
+        initialization="i",
+    )
+    there = {Place(spec.name, column.key, row) for spec in specs for column in spec.columns for row in spec.rows}
+    assert {Place(one.table, one.column, row) for one in CLAIMS for row in (one.row, *one.others)} <= there
+
+
+def test_report_says_what_the_training_shows_and_what_was_not_measured(tmp_path: Path) -> None:
+    colour = next(claim for claim in CLAIMS if claim.words.startswith("colour: error of full"))
+    runs = {seed: cells_of(colour, value, 0.4) for seed, value in ((1, 0.2), (2, 0.1), (3, 0.32))}
+    outcomes = {outcome.claim: outcome for outcome in outcomes_of(runs)}
+    assert outcomes[colour].held == 2 and len(outcomes) == len(CLAIMS)
+    folders = {seed: tmp_path / str(seed) for seed in runs}
+    for seed, folder in folders.items():
+        folder.mkdir()
+        lines = [f"{p.table},{p.row},{p.column},{cell.value},0,5,,,,measured" for p, cell in runs[seed].items()]
+        (folder / "table1.csv").write_text("\n".join([COLUMNS, *lines]) + "\n")
+    write_seed_report(folders, tmp_path, profile="toy", initialization="i")
+    text = (tmp_path / "seeds.md").read_text()
+    assert "table1_pixel_error, test | ratio ≤ 0.75 | 0.5167 ± 0.28 | 2 of 3 | depends on the seed |" in text
+    assert "identity_spread, least | value ≥ 0.333 |  |  | not measured |" in text
 
 
 def test_methods_that_were_not_built_are_left_out(tmp_path: Path) -> None:
@@ -103,6 +168,11 @@ def test_one_seed_has_no_spread(folders: dict[int, Path]) -> None:
         spreads_of({1: read_tables(folders[1])})
 
 
+def test_one_seed_twice_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"at least two different ones, got \[3, 3\]"):
+        report_seeds([3, 3], tmp_path, tmp_path, profile="toy", regressor=smoke_params().regressor)
+
+
 def test_missing_tables_are_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="expected the tables of stage evaluate"):
         read_tables(tmp_path)
@@ -120,8 +190,8 @@ lines = ["{COLUMNS}", f"table2,full,all,{{seed}},0,20,mm,1.0,0,measured", "table
 """
 
 
-def test_seeds_run_as_experiments_beside_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    params = "# seeds\nprofile: toy\npretrain: {seed: 9}\ntrain: {seed: 9, live_tracking: true}\n"
+def test_seeds_run_as_experiments_beside_the_workspace(tmp_path: Path) -> None:
+    params = PARAMS.read_text()
     stage = {"cmd": f"{sys.executable} evaluate.py", "deps": ["evaluate.py"], "params": ["pretrain", "train"]}
     graph = {"stages": {"evaluate": {**stage, "outs": [{"reports/tables": {"cache": False}}]}}}
     files = {"params.yaml": params, "evaluate.py": _EVALUATE, "dvc.yaml": yaml.safe_dump(graph)}
@@ -132,10 +202,8 @@ def test_seeds_run_as_experiments_beside_the_workspace(tmp_path: Path, monkeypat
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "toy")):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["seeds", "--seeds", "2", "3", "--output", "found"])
-    seeds.run_seed(2, tmp_path)  # what is there already does not hinder
-    seeds.main()
+    run_seed(2, tmp_path)  # what is there already does not hinder
+    report_seeds([2, 3], tmp_path, tmp_path / "found", profile="toy", regressor=smoke_params().regressor)
     assert "| table2, all | full before − id | 0.2 | 0 ± 0.71 | 1 of 2 |" in (tmp_path / "found/seeds.md").read_text()
     assert (tmp_path / "params.yaml").read_text() == params
     assert not (tmp_path / "reports").exists()
