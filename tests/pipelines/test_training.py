@@ -238,7 +238,7 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@pytest.mark.parametrize("processes", ["on one machine", "on two machines"])
+@pytest.mark.parametrize("processes", ["on one machine", "as if on two machines"])
 def test_two_processes_train_like_one_with_the_doubled_batch(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str
 ) -> None:
