@@ -1,6 +1,7 @@
 """Labelled crops for training: pictures and masks from shards, landmarks and features from rows, batched as tensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,10 +97,39 @@ class EndlessSampler(Sampler[int]):
                 position += 1
 
 
-def endless_batches(dataset: Dataset[Any], batch_size: int, sampler: EndlessSampler) -> DataLoader[Any]:
-    """Batches of a fixed size without end; drawing them leaves torch's global generator alone."""
+def endless_batches(
+    dataset: Dataset[Any], batch_size: int, sampler: EndlessSampler, *, workers: int = 0
+) -> DataLoader[Any]:
+    """Batches of a fixed size without end, made by this process or by `workers` others; the same ones in either case.
+
+    Drawing them leaves torch's global generator alone. For a GPU they lie in memory that it can copy from by itself.
+    """
     generator = torch.Generator().manual_seed(sampler.seed)  # the loader takes a number from it when it starts
-    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, generator=generator)
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        generator=generator,
+        num_workers=workers,
+        multiprocessing_context="forkserver" if workers else None,  # a fork of a process with threads may hang
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def prefetched(loader: DataLoader[Any]) -> Generator[Any, None, None]:
+    """Batches of an endless loader; the next one is made while the caller works with the present one.
+
+    A thread makes it, unless the loader has processes for that. Close the generator and neither is left behind.
+    """
+    batches = iter(loader)
+    if loader.num_workers > 0:
+        yield from batches
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="next-batch") as thread:
+        following = thread.submit(next, batches)
+        while True:
+            present, following = following.result(), thread.submit(next, batches)
+            yield present
 
 
 def crops(aligned: Path, *splits: str) -> pd.DataFrame:
@@ -120,8 +150,8 @@ def landmarks_by_key(folder: Path) -> dict[str, NDArray[np.float32]]:
 
 def prepare(batch: Batch, size: int) -> Prepared:
     """Bring a batch to `size` × `size` pixels: area means of the pictures, I_face from the segments."""
-    face_numbers = torch.tensor([SEGMENT_INDEX[name] for name in FACE_SEGMENTS], device=batch.segments.device)
-    face = torch.isin(batch.segments.long(), face_numbers).float()
+    # Number by number: a tensor of the numbers would have to be copied to a GPU, which the host waits for.
+    face = torch.stack([batch.segments == SEGMENT_INDEX[name] for name in FACE_SEGMENTS]).any(dim=0).float()
     return Prepared(
         image=resized(batch.image, size),
         face=(shrunk(face, size) > 0.5).float(),

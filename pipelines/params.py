@@ -217,6 +217,8 @@ class TrainParams(Section):
     divergence_factor: Annotated[float, Field(gt=1)]
     precision: Literal["32-true", "bf16-mixed"]
     devices: Count
+    nodes: Count
+    loader_workers: CountOrNone
     live_tracking: bool
     seed: int
 

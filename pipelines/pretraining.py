@@ -4,6 +4,7 @@ Deviation: the paper says nothing about initialisation. Its 200 k iterations on 
 hundred. All variants share this start, so that their comparison stays fair, and every report names it.
 """
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from models.camera import Camera
 from models.coefficients import Coefficients
 from models.networks.regressor import Regressor
 from pipelines.checkpoints import Checkpoints, Resumable, Stateful, training_fingerprint
-from pipelines.dataset import EndlessSampler, Pictures, endless_batches, shrunk
+from pipelines.dataset import EndlessSampler, Pictures, endless_batches, prefetched, shrunk
 from pipelines.device import best_device
 from pipelines.face_model_file import load_face_model
 from pipelines.params import PretrainParams, RegressorParams
@@ -119,24 +120,25 @@ def _train(
     history = [] if state is None else resumable.restore(state)
     done = len(history)
     sampler = EndlessSampler(len(dataset), params.seed, skipped=done * params.batch_size)
-    batches = endless_batches(dataset, params.batch_size, sampler)
+    loader = endless_batches(dataset, params.batch_size, sampler)
     iterations = tqdm(range(done, params.iterations), "pretrain", initial=done, total=params.iterations)
-    for step, (pictures, known) in zip(iterations, batches, strict=False):
-        movements = random_movements(
-            len(pictures), generator, rotation_degrees=0.0, log_scale=params.log_scale, shift=params.shift
-        )
-        moved = shrunk(move_pictures(pictures.to(device) / 255, movements, "bilinear"), input_size)
-        predicted = network(_jittered(moved, generator).contiguous(memory_format=torch.channels_last))
-        losses = supervision(predicted, _on(device, known), movements)
-        total = torch.stack(losses).sum()
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        optimizer.step()
-        schedule.step()
-        history.append({"step": step, "total": total.item(), **{n: v.item() for n, v in losses._asdict().items()}})
-        iterations.set_postfix(total=f"{total.item():.3f}")
-        if checkpoints.due(step):
-            checkpoints.save(resumable.state(step + 1, history))
+    with closing(prefetched(loader)) as batches:
+        for step, (pictures, known) in zip(iterations, batches, strict=False):
+            movements = random_movements(
+                len(pictures), generator, rotation_degrees=0.0, log_scale=params.log_scale, shift=params.shift
+            )
+            moved = shrunk(move_pictures(pictures.to(device) / 255, movements, "bilinear"), input_size)
+            predicted = network(_jittered(moved, generator).contiguous(memory_format=torch.channels_last))
+            losses = supervision(predicted, _on(device, known), movements)
+            total = torch.stack(losses).sum()
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            optimizer.step()
+            schedule.step()
+            history.append({"step": step, "total": total.item(), **{n: v.item() for n, v in losses._asdict().items()}})
+            iterations.set_postfix(total=f"{total.item():.3f}")
+            if checkpoints.due(step):
+                checkpoints.save(resumable.state(step + 1, history))
     return history
 
 

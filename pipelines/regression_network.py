@@ -44,12 +44,17 @@ def save_regressor(
 
 def load_regressor(folder: Path, model: FaceModel) -> Regressor:
     """The trained network in `folder`, in evaluation mode; ValueError when it was trained for another face model."""
-    description = read_description(folder)
-    sizes = CoefficientSizes(**description["sizes"])
+    sizes = CoefficientSizes(**read_description(folder)["sizes"])
     modes = (model.shape_size, model.expression_size, model.albedo_size)
     if sizes[:3] != modes:
         raise ValueError(f"{folder}: trained for a face model with {list(sizes[:3])} modes, this one has {list(modes)}")
-    network = Regressor(description["backbone"], sizes)
+    return read_regressor(folder)
+
+
+def read_regressor(folder: Path) -> Regressor:
+    """The trained network in `folder`, in evaluation mode, whichever face model it was trained for."""
+    description = read_description(folder)
+    network = Regressor(description["backbone"], CoefficientSizes(**description["sizes"]))
     load_weights(folder, network)
     return network.eval()
 

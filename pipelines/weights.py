@@ -11,6 +11,7 @@ from torch import nn
 WEIGHTS = "weights.safetensors"
 NETWORK = "network.json"
 HISTORY = "history.csv"
+EXAMPLE = "example.jpg"  # what the network takes, an aligned crop; for the networks that MLflow registers
 
 
 def save_weights(folder: Path, network: nn.Module, description: dict[str, Any], history: pd.DataFrame) -> None:

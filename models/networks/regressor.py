@@ -111,7 +111,7 @@ def neutral_coefficients(sizes: CoefficientSizes, batch_size: int) -> Coefficien
 
 def _first_positions(like: Tensor, lights: int) -> Float[Tensor, "L 3"]:
     """Where the lights begin, mm: the first in the middle, the others beside it, so that they can differ."""
-    places = like.new_tensor(_LIGHT_POSITION).repeat(lights, 1)
+    places = torch.stack([like.new_full((lights,), value) for value in _LIGHT_POSITION], dim=-1)  # no copy to a GPU
     steps = torch.arange(lights, device=like.device)
     places[:, 0] += _LIGHTS_APART * ((steps + 1) // 2) * (1 - 2 * (steps % 2))
     return places

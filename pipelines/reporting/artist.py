@@ -7,14 +7,11 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, normalize
+from torch.nn.functional import avg_pool2d
 
-from models.camera import Camera, clip_from_camera
+from models.camera import Camera
 from models.coefficients import Coefficients
 from models.face_model import FaceModel
-from models.light import diffuse_shading, linear_from_srgb, sh_basis, specular_shading_of_lights, srgb_from_linear
-from models.normals import vertex_normals
-from models.rasterizer import interpolate, rasterize
 from models.renderer import (
     Rendering,
     diffuse_picture,
@@ -24,18 +21,10 @@ from models.renderer import (
     render,
     specular_picture,
 )
+from pipelines import studio
 from pipelines.reporting.predictions import is_finite
 
 Picture = NDArray[np.float32]
-
-PAPER = 1.0  # the ground that faces are drawn on
-_SUPERSAMPLING = 2
-_CLAY_ALBEDO = 0.55
-_MOUTH_RGB = (0.25, 0.07, 0.06)  # the inner mouth, which no albedo describes
-_SPHERE_RADIUS_MM = 80.0
-_SPHERE_SPECULAR = 0.25
-# Light from the upper left front: what each harmonic of bands 0 and 1 adds to the irradiance, (constant, y, z, x).
-_STUDIO = (0.22, 0.25, 0.55, -0.35)
 
 
 class Drawn(NamedTuple):
@@ -60,7 +49,7 @@ class Artist:
         if not is_finite(coefficients):
             return None
         face = pose_face(self.model, coefficients, self.camera)
-        rendering = render(self.model, face, self.size * _SUPERSAMPLING)
+        rendering = render(self.model, face, self.size * studio.SUPERSAMPLING)
         ground = _ground(rendering)
         return Drawn(
             full=_shrunk(full_picture(rendering) + ground),
@@ -80,11 +69,8 @@ class Artist:
 
     def clay_face(self, points: Float[Tensor, "V 3"]) -> Picture:
         """A mesh with the topology of the face model, in the camera frame; its inner mouth is dark."""
-        grey, mouth = torch.full_like(points, _CLAY_ALBEDO), linear_from_srgb(torch.tensor(_MOUTH_RGB))
-        colours = torch.where(self.model.region_mask("inner_mouth")[:, None], mouth, grey)
-        return self.clay_mesh(points, self.model.triangles, self.model.mouth_triangles, colours)
+        return _rows_first(studio.clay_face(self.model, points, self.camera, self.size))
 
-    @torch.no_grad()
     def clay_mesh(
         self,
         points: Float[Tensor, "V 3"],
@@ -93,43 +79,16 @@ class Artist:
         colours: Float[Tensor, "V 3"] | None = None,
     ) -> Picture:
         """Any mesh in the camera frame, mm, in studio light: grey, or in linear RGB colours per vertex."""
-        count = len(triangles)
-        both = triangles if mouth_triangles is None else torch.cat([triangles, mouth_triangles])
-        clip = clip_from_camera(points[None], self.camera)
-        ids = rasterize(clip, both, (self.size * _SUPERSAMPLING,) * 2)
-        albedo = torch.full_like(points, _CLAY_ALBEDO) if colours is None else colours
-        attributes = torch.cat([vertex_normals(points[None], triangles), albedo[None]], dim=-1)
-        seen = ids[0] >= 0
-        normals, albedos = interpolate(attributes, clip, both, ids)[0][seen].split(3, dim=-1)
-        shaded = albedos * (sh_basis(normalize(normals, dim=-1)) @ studio_light()).clamp(min=0)
-        picture = torch.full((*ids.shape[1:], 3), PAPER)
-        picture[seen] = srgb_from_linear(shaded)
-        picture[ids[0] >= count] = torch.tensor(_MOUTH_RGB)
-        return _shrunk(picture.permute(2, 0, 1)[None])
+        picture = studio.clay_mesh(
+            points, triangles, self.camera, self.size, mouth_triangles=mouth_triangles, colours=colours
+        )
+        return _rows_first(picture)
 
-    @torch.no_grad()
     def light_on_sphere(self, coefficients: Coefficients) -> Picture | None:
         """A grey shiny sphere in the light of a face: harmonics and point light."""
         if not is_finite(coefficients):
             return None
-        size = self.size * _SUPERSAMPLING
-        axis = (torch.arange(size) + 0.5) / size * 2.2 - 1.1
-        x, y = axis.expand(size, size), -axis[:, None].expand(size, size)
-        inside = (x**2 + y**2) < 1
-        normals = torch.stack([x, y, (1 - x**2 - y**2).clamp(min=0).sqrt()], dim=-1)[inside][None]
-        grey = torch.full_like(normals, _CLAY_ALBEDO)
-        lit = diffuse_shading(grey, normals, coefficients.sh_coefficients) + specular_shading_of_lights(
-            torch.full_like(normals, _SPHERE_SPECULAR),
-            normals,
-            normals * _SPHERE_RADIUS_MM,
-            light_position=coefficients.light_position,
-            light_strength=coefficients.light_strength,
-            camera_position=self.camera.position,
-            shininess=coefficients.shininess.mean(dim=-1, keepdim=True),
-        )
-        picture = torch.full((size, size, 3), PAPER)
-        picture[inside] = srgb_from_linear(lit[0])
-        return _shrunk(picture.permute(2, 0, 1)[None])
+        return _rows_first(studio.light_on_sphere(coefficients, self.camera, self.size))
 
 
 def over_photograph(photograph: Picture, drawn: Drawn) -> Picture:
@@ -140,7 +99,7 @@ def over_photograph(photograph: Picture, drawn: Drawn) -> Picture:
 def neutral_coefficients(model: FaceModel) -> Coefficients:
     """The mean face, frontal, in studio light."""
     sh = torch.zeros(1, 9, 3)
-    sh[0] = studio_light()
+    sh[0] = studio.studio_light()
     return Coefficients(
         shape=torch.zeros(1, model.shape_size),
         expression=torch.zeros(1, model.expression_size),
@@ -155,22 +114,17 @@ def neutral_coefficients(model: FaceModel) -> Coefficients:
     )
 
 
-def studio_light() -> Float[Tensor, "9 3"]:
-    """Harmonics of white light from the upper left front."""
-    directions = torch.eye(3)[[1, 2, 0]]  # y, z, x: the order of band 1
-    unit = torch.cat([sh_basis(directions)[:, :1].mean()[None], sh_basis(directions).diagonal(offset=1)])
-    light = torch.zeros(9, 3)
-    light[:4] = (torch.tensor(_STUDIO) / unit)[:, None]
-    return light
-
-
 def _ground(rendering: Rendering) -> Float[Tensor, "B 3 H W"]:
     """White paper around the face and a dark inner mouth inside it."""
     free = 1 - rendering.coverage
     mouth = rendering.mouth * free
-    return mouth * torch.tensor(_MOUTH_RGB).view(1, 3, 1, 1) + (free - mouth) * PAPER
+    return mouth * torch.tensor(studio.MOUTH_RGB).view(1, 3, 1, 1) + (free - mouth) * studio.PAPER
 
 
 def _shrunk(picture: Float[Tensor, "1 C H W"]) -> Picture:
-    smaller: Picture = avg_pool2d(picture, _SUPERSAMPLING)[0].permute(1, 2, 0).numpy()
-    return smaller
+    return _rows_first(avg_pool2d(picture, studio.SUPERSAMPLING)[0])
+
+
+def _rows_first(picture: Float[Tensor, "C H W"]) -> Picture:
+    result: Picture = picture.permute(1, 2, 0).numpy()
+    return result

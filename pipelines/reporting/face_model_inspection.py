@@ -12,9 +12,10 @@ from torch import Tensor
 from models.face_model import FaceModel
 from models.renderer import landmark_pixels, pose_face
 from models.segments import SEGMENTS
-from pipelines.reporting.artist import PAPER, Artist, Picture, neutral_coefficients
+from pipelines.reporting.artist import Artist, Picture, neutral_coefficients
 from pipelines.reporting.face_model_sheet import DEVIATIONS, mean_row, mode_row, save_rows
 from pipelines.reporting.sheet import Cell
+from pipelines.studio import PAPER
 
 _MARK = (0.85, 0.1, 0.1)  # sRGB
 _GREY = 0.7

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,7 +26,9 @@ _SECONDS_BETWEEN_REQUESTS = 10.0
 
 
 class LiveRun:
-    """A run that is written while a stage trains. Use as a context manager, on one process only.
+    """A run that is written while a stage trains: curves, pictures and the load of the machine.
+
+    Use as a context manager, on one process only.
 
     `pipelines.tracking.sync` adopts the finished run as the stage's own when the weights' SHA-256 agree. The first
     failure of MLflow is reported once and ends live tracking; `history.csv` has the curves all the same.
@@ -44,6 +46,7 @@ class LiveRun:
         self._run_id = ""
         self._points: list[Point] = []
         self._finished = False
+        self._end_system_metrics: Callable[[], None] = lambda: None
         self._sent_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -53,12 +56,14 @@ class LiveRun:
                 tags = {LIVE_TAG: self.stage, PROCESS_TAG: f"{socket.gethostname()}:{os.getpid()}"}
                 self._run_id = self._client.create(self.stage, tags)
                 self._client.parameters(self._run_id, self.parameters)
+                self._end_system_metrics = self._client.system_metrics(self._run_id)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._forgiving():
+            self._end_system_metrics()
             if self._client and not self._finished:
                 self._send()
                 self._client.end(self._run_id, "FAILED")
@@ -83,6 +88,7 @@ class LiveRun:
         """End the run and tie it to the weights file it led to."""
         with self._forgiving():
             if self._client:
+                self._end_system_metrics()
                 self._send()
                 self._client.tag(self._run_id, {WEIGHTS_TAG: sha256_of(weights)})
                 self._client.end(self._run_id)

@@ -12,7 +12,10 @@ from pipelines.tracking.store import Point
 _HISTORY = "history.csv"
 _WEIGHTS = "weights.safetensors"
 _STEP_COLUMNS = ("step", "iteration")
-_LOSSES = ("total", "id", "photo", "lmk", "mouth", "reg", "uniform")
+_GROUPS = {
+    "loss": ("total", "id", "photo", "lmk", "mouth", "reg", "uniform"),
+    "batch": ("without_face", "without_mouth"),
+}
 
 
 def stage_points(root: Path, stage: StageEntry) -> list[Point]:
@@ -54,8 +57,9 @@ def curve_points(path: Path) -> list[Point]:
 
 
 def curve_name(column: str) -> str:
-    """The name of a column's curve: the losses are grouped as `loss/...`, as live tracking names them."""
-    return f"loss/{column}" if column in _LOSSES else column
+    """The name of a column's curve, the same while a training runs and afterwards: `loss/...`, `batch/...`."""
+    group = next((name for name, columns in _GROUPS.items() if column in columns), None)
+    return f"{group}/{column}" if group else column
 
 
 def weights_files(root: Path, stage: StageEntry, largest_mb: float) -> list[Path]:

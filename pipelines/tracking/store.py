@@ -1,11 +1,11 @@
-"""The MLflow store behind a few plain calls; the only module that imports mlflow, and only when a store is opened."""
+"""The MLflow store behind a few plain calls; mlflow is imported when a store is opened."""
 
 import contextlib
 import fcntl
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,7 +62,7 @@ class Store:
         from mlflow import MlflowClient, entities
 
         self._entities = entities
-        self._database = _database_of(uri)
+        self._uri, self._database = uri, _database_of(uri)
         with self.locked():  # two processes that make the tables at once both crash
             self._client = MlflowClient(tracking_uri=uri)
             self._experiment_id = self._find_or_create(experiment)
@@ -135,6 +135,15 @@ class Store:
         entities = [self._entities.Metric(_name(point.name), point.value, now, point.step) for point in points]
         for start in range(0, len(entities), _BATCH):
             self._client.log_batch(run_id, metrics=entities[start : start + _BATCH])
+
+    def system_metrics(self, run_id: str) -> Callable[[], None]:
+        """Begin to log the load of the machine to a run, every ten seconds from a thread; returns what ends it."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(run_id, tracking_uri=self._uri)
+        monitor.start()
+        end: Callable[[], None] = monitor.finish
+        return end
 
     def inputs(self, run_id: str, hashes: Mapping[str, str]) -> None:
         """Name the data that a run read: path → hash."""

@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from typing import NamedTuple
 from pipelines.shards import sha256_of
 from pipelines.tracking.live import LIVE_TAG, PROCESS_TAG, WEIGHTS_TAG
 from pipelines.tracking.lock import PipelineState, StageEntry, read_lock
+from pipelines.tracking.package import EXAMPLE, package
 from pipelines.tracking.records import headline_points, stage_points, trained_weights, weights_files
 from pipelines.tracking.store import PARENT_TAG, KnownRun, Store, default_store
 
@@ -143,8 +145,19 @@ class _Synchronizer:
         files = weights_files(self.root, stage, self.largest_artifact_mb)
         for path in files:
             self.store.file(run_id, path, "weights")
-        if stage.name == REGISTERED_STAGE and files:
-            self.store.register(REGISTERED_MODEL, run_id, "weights")
+        weights = trained_weights(self.root, stage)
+        if stage.name == REGISTERED_STAGE and weights in files:
+            self._register(run_id, weights.parent)
+
+    def _register(self, run_id: str, weights: Path) -> None:
+        """Make the network the newest version of the registered model, with signature and example."""
+        if not (weights / EXAMPLE).is_file():
+            print(f"{weights}: no {EXAMPLE}, so it is not registered; an earlier Facet trained it", file=sys.stderr)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            package(weights, Path(folder) / "model")
+            self.store.file(run_id, Path(folder) / "model", "model")
+        self.store.register(REGISTERED_MODEL, run_id, "model")
 
     def _describe_parent(self, parent_id: str, run_ids: Mapping[str, str], reports: Path) -> None:
         self.store.parameters(parent_id, self.state.parameters)

@@ -1,10 +1,14 @@
 import itertools
+import multiprocessing
+import threading
 import warnings
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from models.segments import SEGMENT_INDEX
 from pipelines.dataset import (
@@ -15,6 +19,7 @@ from pipelines.dataset import (
     crops,
     endless_batches,
     landmarks_by_key,
+    prefetched,
     prepare,
     resized,
 )
@@ -121,3 +126,39 @@ def test_processes_share_the_pictures() -> None:
 def test_no_photographs_is_said() -> None:
     with pytest.raises(ValueError, match="no photograph left to train on"):
         EndlessSampler(0, 1)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_made_ahead_are_the_same(root: Path, workers: int) -> None:
+    dataset = _dataset(root)
+    alone = list(itertools.islice(endless_batches(dataset, 4, EndlessSampler(6, 1)), 3))
+    threads = set(threading.enumerate())
+    with closing(prefetched(endless_batches(dataset, 4, EndlessSampler(6, 1), workers=workers))) as batches:
+        for expected in alone:
+            found = next(batches)
+            assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+        assert multiprocessing.active_children() if workers else set(threading.enumerate()) - threads
+    assert not multiprocessing.active_children() and set(threading.enumerate()) <= threads
+
+
+def test_the_next_batch_is_made_while_the_present_one_is_used(root: Path) -> None:
+    asked = threading.Event()
+
+    class Watched(LabelledCrops):
+        def __getitem__(self, index: int) -> Batch:
+            if index == 1:
+                asked.set()
+            return super().__getitem__(index)
+
+    keys = crops(root / "labels/aligned", "train")["key"].tolist()
+    dataset = Watched(root / "labels", keys, load_features(root / "labels/features"))
+    with closing(prefetched(DataLoader(dataset, sampler=itertools.count()))) as batches:
+        next(batches)
+        assert asked.wait(timeout=30)
+
+
+def test_a_picture_that_cannot_be_read_ends_the_training(root: Path) -> None:
+    dataset = _dataset(root)
+    dataset.pictures.keys[3] = "missing"
+    with closing(prefetched(endless_batches(dataset, 6, EndlessSampler(6, 0)))) as batches, pytest.raises(KeyError):
+        next(batches)

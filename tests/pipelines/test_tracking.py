@@ -7,17 +7,27 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 import yaml
+from PIL import Image
 
+from models.coefficients import CoefficientSizes
+from models.networks.regressor import Regressor
+from pipelines.regression_network import save_regressor
 from pipelines.tracking import LiveRun
 from pipelines.tracking.lock import read_lock
 from pipelines.tracking.store import PARENT_TAG, KnownRun, Store
 from pipelines.tracking.sync import FINGERPRINT_TAG, KIND_TAG, SyncResult, sync, track_pipeline
+from pipelines.weights import EXAMPLE
+from tests.training_process import toy_regressor_params
 
 EXPERIMENT = "test"
 
@@ -58,6 +68,15 @@ class Checkout:
     def retrain(self, variant: str, learning_rate: float) -> None:
         self.stages[f"train@{variant}"] = self._train(variant, learning_rate)
         self.write()
+
+    def train_really(self, variant: str) -> Regressor:
+        """An untrained network in place of the made-up weights."""
+        params = toy_regressor_params(input_size=16)
+        network = Regressor(params.backbone, CoefficientSizes(6, 5, 4, lights=2, shininess=7)).eval()
+        folder = self.root / f"data/weights/regressor/{variant}"
+        save_regressor(folder, network, params, pd.read_csv(folder / "history.csv"), {})
+        Image.new("RGB", (16, 16), (180, 130, 100)).save(folder / EXAMPLE)
+        return network
 
     def write(self) -> None:
         self.reports.mkdir(exist_ok=True)
@@ -153,10 +172,33 @@ def test_a_skipped_stage_keeps_its_run_and_its_first_parent(checkout, synchroniz
     assert runs[second.run_ids["train@full"]].tags[PARENT_TAG] == second.parent_id
 
 
-def test_the_full_regressor_becomes_a_model_version(checkout, synchronize, store):
+def test_the_full_regressor_becomes_a_model_with_signature_and_example(checkout, store, store_uri, request):
+    network = checkout.train_really("full")
+    options = {"store": store_uri, "experiment": request.node.name, "largest_artifact_mb": 100.0}
+    run_id = sync(checkout.lock, checkout.reports, **options).run_ids["train@full"]
+    (version,) = [one for one in store._client.search_model_versions("name='facet-regressor'") if one.run_id == run_id]
+    import mlflow
+
+    mlflow.set_tracking_uri(store_uri)
+    model = mlflow.pyfunc.load_model(f"models:/facet-regressor/{version.version}")
+    assert model.input_example.shape == (1, 16, 16, 3)
+    crops = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    found = model.predict(crops)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(crops).permute(0, 3, 1, 2) / 255)
+    assert set(found) == set(expected._fields) == {output.name for output in model.metadata.signature.outputs}
+    for name, group in expected._asdict().items():
+        np.testing.assert_allclose(found[name], group, rtol=1e-4, atol=1e-5)
+        spec = next(output for output in model.metadata.signature.outputs if output.name == name)
+        assert spec.shape[1:] == tuple(group.shape[1:])
+    with pytest.raises(mlflow.exceptions.MlflowException, match="schema"):
+        model.predict(crops[:, :8])
+
+
+def test_a_regressor_without_example_is_not_registered(checkout, synchronize, store, capsys):
     run_id = synchronize(checkout).run_ids["train@full"]
-    versions = store._client.search_model_versions("name='facet-regressor'")
-    assert run_id in [version.run_id for version in versions]
+    assert "no example.jpg, so it is not registered" in capsys.readouterr().err
+    assert run_id not in [one.run_id for one in store._client.search_model_versions("name='facet-regressor'")]
 
 
 def test_what_a_killed_synchronisation_left_is_completed(checkout, synchronize, store):
@@ -197,6 +239,18 @@ def test_a_live_run_with_other_weights_or_of_another_stage_is_not_adopted(checko
         with LiveRun(stage, experiment=request.node.name, parameters={}, enabled=True, store=store_uri) as live:
             live.finish(path)
     assert synchronize(checkout).adopted == ()
+
+
+def test_the_load_of_the_machine_is_logged_until_the_end(store, store_uri, request, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.02")
+    before = set(threading.enumerate())
+    with LiveRun("train@full", experiment=request.node.name, parameters={}, enabled=True, store=store_uri):
+        deadline = time.monotonic() + 60
+        while not any(name.startswith("system/") for name in store.runs()[0].metrics):
+            assert time.monotonic() < deadline, "nothing was logged"
+            time.sleep(0.05)
+    assert "system/cpu_utilization_percentage" in store.runs()[0].metrics
+    assert "SystemMetricsMonitor" not in {thread.name for thread in set(threading.enumerate()) - before}
 
 
 def test_a_training_that_fails_leaves_a_failed_run(store, store_uri, request):

@@ -1,5 +1,6 @@
 import json
 import math
+import socket
 import subprocess
 import sys
 import time
@@ -21,13 +22,13 @@ from models.losses import Losses
 from models.networks.regressor import Regressor
 from models.segments import SEGMENT_INDEX
 from pipelines import training
-from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, endless_batches, prepare
+from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, Prepared, endless_batches, prepare
 from pipelines.objective import Objective, variant_weights
 from pipelines.params import TrainParams, Variant
 from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.regression_network import load_regressor
 from pipelines.training import TrainingInputs, learning_rate_schedule, train_regressor
-from pipelines.weights import WEIGHTS, read_description
+from pipelines.weights import EXAMPLE, WEIGHTS, read_description
 from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
 from tests.toy import toy_face_arrays
 from tests.training_process import all_layers, toy_regressor_params, toy_train_params, train_toy
@@ -139,11 +140,14 @@ def test_training_lowers_the_loss_and_writes_everything(root: Path, tmp_path: Pa
         early = history[name][6:9] if name == "total" else history[name][:3]  # the mouth joins at 6
         assert history[name].iloc[-3:].mean() < 0.9 * early.mean(), name
     assert history["step"].tolist() == list(range(24))
-    assert set(history.columns) == {"step", "total", *Losses._fields, "learning_rate", "gradient_norm"}
+    shares = {"without_face", "without_mouth"}
+    assert set(history.columns) == {"step", "total", *Losses._fields, "learning_rate", "gradient_norm", *shares}
     assert read_description(tmp_path)["diverged"] is False
+    with Image.open(tmp_path / EXAMPLE) as example:
+        assert example.size == (SIZE, SIZE)
     assert [path.name for path in sorted((tmp_path / "sheets").iterdir())] == ["step-000012.png", "step-000024.png"]
     with Image.open(tmp_path / "sheets/step-000024.png") as sheet:
-        assert sheet.size == (4 * SIZE, 4 * SIZE)  # photograph, full, diffuse, specular of four faces
+        assert sheet.size == (6 * SIZE, 4 * SIZE)  # four faces, each in six ways
 
 
 def test_the_trained_network_can_be_loaded(root: Path, tmp_path: Path) -> None:
@@ -221,17 +225,36 @@ def test_a_checkpoint_of_another_training_is_left_alone(
     pd.testing.assert_frame_equal(other, fresh)
 
 
+def _torchrun(node: int, port: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"),
+        *("--node-rank", str(node), "--master-addr", "127.0.0.1", "--master-port", str(port)),
+    ]
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.mark.parametrize("processes", ["on one machine", "as if on two machines"])
 def test_two_processes_train_like_one_with_the_doubled_batch(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str
 ) -> None:
     """ConvNeXt, because a batch normalization knows only the half of its own process."""
     monkeypatch.setattr(StochasticDepth, "forward", all_layers)
     settings = {"iterations": 3, "schedule": "constant"}
     backbone = toy_regressor_params(backbone="convnext_tiny")
     one = _train(root, tmp_path / "one", toy_train_params(**settings, batch_size=4), regressor=backbone)
-    changes = {**settings, "batch_size": 2, "devices": 2, "backbone": "convnext_tiny"}
-    command = [sys.executable, "-m", "tests.training_process", str(root), str(tmp_path / "two"), json.dumps(changes)]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, timeout=300)
+    here = processes == "on one machine"
+    changes = {**settings, "batch_size": 2, "devices": 2 if here else 1, "nodes": 1 if here else 2}
+    module = ["-m", "tests.training_process", str(root), str(tmp_path / "two")]
+    module.append(json.dumps({**changes, "backbone": "convnext_tiny"}))
+    port = _free_port()
+    commands = [[sys.executable, *module]] if here else [[*_torchrun(node, port), *module] for node in range(2)]
+    started = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for command in commands]
+    assert [process.wait(timeout=300) for process in started] == [0] * len(started)
     two = pd.read_csv(tmp_path / "two/history.csv")
     pd.testing.assert_frame_equal(one, two, rtol=1e-3)
     assert one["total"].nunique() == 3
@@ -280,7 +303,9 @@ def test_the_mouth_counts_from_its_start(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cause", ["learning rate", "factor"])
-def test_a_run_that_diverges_is_a_result(root: Path, tmp_path: Path, cause: str) -> None:
+def test_a_run_that_diverges_is_a_result(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, cause: str
+) -> None:
     changes: dict[str, object] = (
         {"learning_rate": 1e12, "iterations": 10}
         if cause == "learning rate"
@@ -291,6 +316,7 @@ def test_a_run_that_diverges_is_a_result(root: Path, tmp_path: Path, cause: str)
     assert read_description(tmp_path)["diverged"] is True
     last, first = history["total"].iloc[-1], history["total"].iloc[0]
     assert math.isnan(last) or last > first
+    assert f"train@full: diverged, the training ends at iteration {len(history) - 1}" in caplog.text
     assert (tmp_path / WEIGHTS).is_file()
 
 
@@ -347,3 +373,42 @@ def test_batches_follow_the_seed_not_the_state_of_torch(root: Path) -> None:
     torch.rand(5)
     second = next(iter(endless_batches(dataset, 3, EndlessSampler(6, 1))))
     torch.testing.assert_close(first.image, second.image)
+
+
+def test_pictures_without_face_or_mouth_are_counted_and_named(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hidden(batch: Batch, size: int) -> Prepared:
+        """As if hands hid two of the six faces, and three mouths were closed."""
+        prepared = prepare(batch, size)
+        seen, opened = (torch.arange(6).view(6, 1, 1, 1) >= count for count in (2, 3))
+        return prepared._replace(face=prepared.face * seen, mouth=torch.ones_like(prepared.mouth) * opened)
+
+    monkeypatch.setattr(training, "prepare", hidden)
+    history = _train(root, tmp_path, toy_train_params(iterations=5, log_every=2))
+    assert history["without_face"].tolist() == pytest.approx([1 / 3] * 3)
+    assert history["without_mouth"].tolist() == pytest.approx([0.5] * 3)
+    assert np.isfinite(history["total"]).all()
+    assert caplog.text.count("train@full: up to iteration 0, 33.3 % of the pictures") == 1
+    assert caplog.text.count("no pixel that is face") == 1
+
+
+def test_every_picture_since_the_last_point_of_the_curves_counts(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = iter(range(100))
+
+    def sometimes_empty(batch: Batch, size: int) -> Prepared:
+        prepared = prepare(batch, size)
+        return prepared._replace(face=prepared.face * (next(batches) % 4 != 1))
+
+    monkeypatch.setattr(training, "prepare", sometimes_empty)
+    history = _train(root, tmp_path, toy_train_params(iterations=5, log_every=4))
+    assert history["without_face"].tolist() == [0, 0.25]
+
+
+def test_processes_that_load_change_nothing(root: Path, tmp_path: Path) -> None:
+    for workers in (0, 1):
+        _train(root, tmp_path / str(workers), toy_train_params(iterations=2, loader_workers=workers))
+    for file in (WEIGHTS, "history.csv"):
+        assert (tmp_path / "0" / file).read_bytes() == (tmp_path / "1" / file).read_bytes()

@@ -1,0 +1,99 @@
+"""On a GPU an iteration waits for the device only where curves get a point, and inside nvdiffrast's rasterizer.
+
+Tensors on the device "meta" have no numbers: reading one is an error, as it would be a wait on a GPU.
+"""
+
+from contextlib import nullcontext
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from models import rasterizer, renderer
+from models.coefficients import CoefficientSizes
+from models.face_model import FaceModel
+from models.networks.regressor import Regressor
+from models.rasterizer import cuda, edges
+from models.renderer import patch_mask
+from pipelines.dataset import Batch, prepare
+from pipelines.objective import Objective
+from pipelines.training import _Loop, learning_rate_schedule
+from tests.label_tree import CAMERA, SIZE
+from tests.toy import toy_face_arrays
+from tests.training_process import toy_train_params
+
+
+class NoCopiesFromTheHost(TorchDispatchMode):
+    """Refuses tensors made from Python numbers: on a GPU that is a copy which the host waits for."""
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run the operation unless it brings numbers from the host."""
+        if function is torch.ops.aten.lift_fresh.default and args[0].is_meta:
+            raise AssertionError("a tensor is made from Python numbers")
+        return function(*args, **(kwargs or {}))
+
+
+def _batch(device: str) -> Batch:
+    masks = [torch.zeros(4, 1, 2 * SIZE, 2 * SIZE, dtype=torch.uint8, device=device) for _ in range(3)]
+    return Batch(
+        torch.zeros(4, 3, 2 * SIZE, 2 * SIZE, dtype=torch.uint8, device=device),
+        *masks,
+        torch.zeros(4, 68, 2, device=device),
+        torch.zeros(4, 8, device=device),
+    )
+
+
+@pytest.fixture
+def gpu_without_nvdiffrast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The renderer as on a GPU; in place of nvdiffrast, and of the edges (docs/gpu.md), what has their shapes."""
+
+    def no_ids(clip: Tensor, triangles: Tensor, size: tuple[int, int]) -> Tensor:
+        return torch.empty(len(clip), *size, dtype=torch.int32, device=clip.device)
+
+    def no_picture(attributes: Tensor, surface: Tensor, triangles: Tensor) -> tuple[Tensor, None]:
+        return attributes.sum(dim=1)[:, None, None] * surface[..., :1], None
+
+    def no_edges(image: Tensor, gradient: Tensor, clip: Tensor, triangles: Tensor, ids: Tensor, **_: Any) -> Tensor:
+        return torch.zeros_like(clip)
+
+    def in_a_window(clip: Tensor, triangles: Tensor, size: int, **options: Any) -> Tensor:
+        return patch_mask(clip, triangles, size, **{**options, "window_side": size // 2})
+
+    monkeypatch.setattr(rasterizer, "_back_end", lambda clip: cuda)
+    monkeypatch.setattr(cuda, "rasterize", no_ids)
+    monkeypatch.setattr(cuda, "_nvdiffrast", lambda: SimpleNamespace(interpolate=no_picture))
+    monkeypatch.setattr(edges, "edge_backward", no_edges)
+    monkeypatch.setattr(renderer, "patch_mask", in_a_window)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no "meta"
+
+
+@pytest.mark.usefixtures("gpu_without_nvdiffrast")
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_an_iteration_reads_nothing_from_the_device(tmp_path: Path, clip: float) -> None:
+    params = toy_train_params(gradient_clip=clip, ema_decay=0.9)
+    recognizer = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 8))
+    objective = Objective(FaceModel(toy_face_arrays()), recognizer, CAMERA, SIZE, params, "full").to("meta")
+    network = Regressor("mobilenet_v3_small", CoefficientSizes(6, 5, 4)).to("meta")
+    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
+    fabric: Any = SimpleNamespace(device="meta", backward=Tensor.backward, all_reduce=lambda value, **_: value)
+    nothing: Any = SimpleNamespace(files=tmp_path)
+    schedule = learning_rate_schedule(optimizer, params)
+    loop = _Loop(fabric, network, network, optimizer, schedule, objective, SIZE, nothing, nothing)
+    batch = _batch("meta")
+    with NoCopiesFromTheHost():
+        step = loop._step(batch, prepare(batch, SIZE), 0)
+    assert step.total.device.type == "meta" and network.head.weight.grad is not None
+    with pytest.raises(RuntimeError, match="meta"):
+        loop._record(0, step)
+
+
+def test_batches_are_prepared_without_a_copy_from_the_host() -> None:
+    with NoCopiesFromTheHost():
+        prepared = prepare(_batch("meta"), SIZE)
+    assert prepared.face.shape == (4, 1, SIZE, SIZE)
+    with NoCopiesFromTheHost(), pytest.raises(AssertionError, match="Python numbers"):
+        prepared.face * torch.tensor([1.0], device="meta")
