@@ -111,7 +111,7 @@ def endless_batches(
         sampler=sampler,
         generator=generator,
         num_workers=workers,
-        multiprocessing_context="forkserver" if workers else None,  # a fork of a process with threads may hang
+        multiprocessing_context="spawn" if workers else None,  # a fork may hang, a fork server outlives us
         pin_memory=torch.cuda.is_available(),
     )
 

@@ -73,7 +73,7 @@ class Objective(nn.Module):
 
     def _identity(self, full: Tensor, features: Tensor) -> Tensor:
         if self.weights["id"] == 0:
-            return full.new_tensor(torch.nan)
+            return full.new_full((), torch.nan)
         return identity_loss(features, self.recognizer(full))
 
 
