@@ -17,7 +17,7 @@ from pipelines import variant_prediction
 from pipelines.benchmarks.common import Sample, write_samples
 from pipelines.benchmarks.scans import write_mesh
 from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
-from pipelines.dataset import Batch
+from pipelines.dataset import Batch, landmarks_by_key
 from pipelines.evaluation import EvaluationInputs, evaluate
 from pipelines.face_model_file import load_face_model
 from pipelines.mean_face import predict_mean_face
@@ -180,7 +180,8 @@ def test_refining_changes_the_labelled_photographs_and_no_benchmark(tree: Path, 
     for group in ("shape", "albedo", "euler_angles", "sh_coefficients"):
         assert not any(np.array_equal(*pair) for pair in zip(before[group], after[group], strict=True)), group
     model = load_face_model(tree / "face_model.h5")
-    labelled = torch.tensor(np.stack(list(read_rows(tree / "labels/landmarks")["landmarks"]))).unflatten(1, (68, 2))
+    by_key = landmarks_by_key(tree / "labels/landmarks")
+    labelled = torch.from_numpy(np.stack([by_key[key] for key in before["key"]]))
     faces = (pose_face(model, coefficients_from_rows(table), CAMERA) for table in (before, after))
     errors = [torch.linalg.vector_norm(landmark_pixels(model, face, SIZE) - labelled, dim=-1).mean() for face in faces]
     assert errors[1] < errors[0]
@@ -286,7 +287,8 @@ def test_the_diffuse_albedo_error_of_the_mean_face_is_what_the_truth_says(report
         load_face_model(reports / "face_model.h5"),
         coefficients_from_rows(read_rows(reports / "truth")[:COUNT]),
     )
-    offset = (truth.albedo @ model.diffuse_basis).unflatten(-1, (-1, 3))[:, model.region_mask("skin", "nose")]
+    basis = torch.from_numpy(model.arrays.diffuse_basis).flatten(1)
+    offset = (truth.albedo @ basis).unflatten(-1, (-1, 3))[:, model.region_mask("skin", "nose")]
     wanted = offset.square().mean(dim=(1, 2)).sqrt()
     scores = pd.read_parquet(reports / "scores/truth_errors.parquet")
     chosen = scores[(scores["row"] == "mean_face") & (scores["column"] == "diffuse")].sort_values("sample")
