@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models import camera, face_model, landmarks, light, rasterizer, segments
+from models import camera, compiled, face_model, landmarks, light, normals, rasterizer, segments
 from pipelines import face_model_file, shards, topology
 from pipelines.photographs import annotations, decoding, found, reading, sources
 from pipelines.photographs.chunks import content_defined_runs
@@ -88,10 +88,12 @@ def code_of_reader() -> list[str]:
 
 def code_of_generator() -> list[str]:
     """All code files that a synthetic photograph depends on."""
-    modules = (generator, rasterizer, face_model_file, shards, topology, camera, face_model, landmarks, light, segments)
+    models = (camera, compiled, face_model, landmarks, light, normals, segments)
+    modules = (generator, rasterizer, face_model_file, shards, topology, *models)
     files = [Path(str(module.__file__)) for module in modules]
     packages = [file for package in files[:2] for file in package.parent.glob("*.[pc]*") if file.is_file()]
-    return sorted({__file__, *map(str, files), *map(str, packages)})
+    kernels = Path(normals.__file__).with_name("normal_kernels.py")  # importing it would import numba
+    return sorted({__file__, str(kernels), *map(str, files), *map(str, packages)})
 
 
 @dataclass(frozen=True)
