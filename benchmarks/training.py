@@ -6,6 +6,7 @@
 `pipelines.training`: prepare the batch, regress, render, six losses, gradient, Adam. Its parts are measured alone, in
 turn with the whole within one run, on one batch; ratios are those of medians. The network's own work is its forward and
 backward pass with a gradient at hand. The learning rate is zero meanwhile, so that all rounds see the same faces.
+Loading is what a step takes longer while the next batch is made beside it, as the training does it.
 Memory is measured before, over steps that learn and load a new batch each.
 
 On CUDA the paper's sizes are measured as well, with the recogniser of `data` and a network that begins at random.
@@ -17,7 +18,6 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import lightning_fabric as lf
 import torch
@@ -30,7 +30,17 @@ from models.camera import Camera
 from models.coefficients import Coefficients
 from models.losses import identity_loss, total_loss
 from models.renderer import full_picture
-from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, Prepared, crops, endless_batches, prepare, resized
+from pipelines.dataset import (
+    Batch,
+    EndlessSampler,
+    LabelledCrops,
+    Prepared,
+    crops,
+    endless_batches,
+    prefetched,
+    prepare,
+    resized,
+)
 from pipelines.device import best_device
 from pipelines.face_model_file import load_face_model
 from pipelines.objective import Objective
@@ -42,7 +52,7 @@ from stages._params import PARAMS_FILE, parse_params
 
 FIRST, LAST = 10, 60  # steps between which memory has to stay flat
 CUDA_GOALS = {32: 2.0, 256: 1.5}  # batch size: whole step / bare network with Adam
-# Parts of the whole step, in its order; `load` comes before it.
+# Parts of the whole step, in its order.
 PARTS = ("prepare", "network", "render and losses", "identity", "optimizer")
 
 
@@ -98,12 +108,12 @@ class Training:
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
         keys = crops(inputs.labels / "aligned", "train")["key"].tolist()
         dataset = LabelledCrops(inputs.labels, keys, load_features(inputs.labels / "features"))
-        loader = endless_batches(dataset, train.batch_size, EndlessSampler(len(dataset), train.seed))
-        self.batches: Any = iter(self.fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+        sampler = EndlessSampler(len(dataset), train.seed)
+        self.batches = prefetched(endless_batches(dataset, train.batch_size, sampler, workers=train.loader_workers))
 
     def load(self) -> Batch:
-        """The next batch."""
-        batch: Batch = next(self.batches)
+        """The next batch; the one after it is made in the meantime, as the training does it."""
+        batch: Batch = self.fabric.to_device(next(self.batches))
         return batch
 
     def step(self, batch: Batch) -> None:
@@ -139,7 +149,6 @@ class Training:
             identity_loss(batch.features, self.objective.recognizer(rendered)).backward()
 
         return {
-            "load": lambda: _drop(self.load()),
             "prepare": lambda: _drop(self._prepare(batch)),
             "network": network,
             "render and losses": render_and_losses,
@@ -147,6 +156,7 @@ class Training:
             "optimizer": self._adam,
             "network with Adam": network_with_adam,
             "step": lambda: self.step(batch),
+            "loading and step": lambda: self.step(self.load()),
         }
 
     def _prepare(self, batch: Batch) -> tuple[Tensor, Prepared]:
@@ -202,11 +212,11 @@ def finished(work: Callable[[], None]) -> Callable[[], None]:
 def ratio_lines(milliseconds: Mapping[str, float]) -> list[Line]:
     """The parts of a step against the network's own work and against the whole."""
     step, network = milliseconds["step"], milliseconds["network"]
-    load = milliseconds["load"]
+    loading = max(milliseconds["loading and step"] - step, 0.0)
     return [
         at_most("rendering and losses / network", 0.3, milliseconds["render and losses"] / network),
         at_most("identity loss / step", 1 / 3, milliseconds["identity"] / step),
-        at_most("loading / (loading + step)", 0.05, load / (load + step)),
+        at_most("loading / (loading and step)", 0.05, loading / milliseconds["loading and step"]),
         without_goal("step / network with Adam", step / milliseconds["network with Adam"]),
     ]
 
@@ -222,16 +232,16 @@ def paper_lines(inputs: TrainingInputs, params: Params, goals: Mapping[int, floa
         yield at_most(
             f"{title}: step / network with Adam", goal, milliseconds["step"] / milliseconds["network with Adam"]
         )
-        hours = train.iterations * (milliseconds["load"] + milliseconds["step"]) / 3.6e6
+        hours = train.iterations * milliseconds["loading and step"] / 3.6e6
         yield without_goal(f"{title}: hours for {train.iterations} iterations", hours)
 
 
 def print_breakdown(milliseconds: Mapping[str, float]) -> None:
-    """Where the time of loading and a step goes; the parts were measured alone, so that some of it is left over."""
-    whole = milliseconds["load"] + milliseconds["step"]
-    shares = {name: milliseconds[name] for name in ("load", *PARTS)}
+    """Where the time of a step goes; the parts were measured alone, so that some of it is left over."""
+    whole = milliseconds["step"]
+    shares = {name: milliseconds[name] for name in PARTS}
     shares["left over"] = whole - sum(shares.values())
-    print(f"  loading and step: {whole:.1f} ms")
+    print(f"  step: {whole:.1f} ms; {milliseconds['loading and step']:.1f} ms with a batch made beside it")
     for name, value in shares.items():
         print(f"  {name:<20}{value:9.1f} ms{value / whole:8.1%}")
 
