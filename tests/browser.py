@@ -1,0 +1,75 @@
+"""Opens pages in headless Chromium, as a person would; no Python package is needed for that."""
+
+import base64
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_PROGRAM = next(filter(None, map(shutil.which, _NAMES)), None)
+_SECONDS = 90
+_MESSAGE = re.compile(r":CONSOLE[^\]]*\] (.*)")
+_PICTURE = re.compile(r'data-picture="data:image/png;base64,([^"]*)"')
+# A square of the wanted size without the ball, in a frame of its own: what was drawn is gone when the page is shown.
+_TO_PICTURE = """
+<script>
+canvas.style.cssText = "inset: auto; width: SIZEpx; height: SIZEpx";
+ball.style.display = "none";
+Object.assign(state, CHANGES);
+draw();
+document.body.dataset.picture = canvas.toDataURL();
+</script>
+</body>"""
+
+needs_browser = pytest.mark.skipif(_PROGRAM is None, reason=f"needs a browser: none of {', '.join(_NAMES)} is on the path")
+
+
+class Visit(NamedTuple):
+    """What a page did."""
+
+    screenshot: NDArray[np.uint8]  # (H, W, 3)
+    messages: list[str]  # on the console; errors among them
+
+
+def visit(page: Path, scratch: Path, *, width: int = 900, height: int = 700, options: tuple[str, ...] = ()) -> Visit:
+    """Open a page and look at it; pictures far below on a page are loaded as well when the window is high enough."""
+    shot = scratch / "screenshot.png"
+    shown = _run(page, scratch, f"--screenshot={shot}", f"--window-size={width},{height}", *options)
+    return Visit(np.asarray(Image.open(shot).convert("RGB")), _MESSAGE.findall(shown.stderr))
+
+
+def picture_of(viewer: Path, scratch: Path, *, size: int, changes: str = "{}") -> NDArray[np.uint8]:
+    """What a viewer draws, (size, size, 4), after `changes` to its state (JavaScript)."""
+    script = _TO_PICTURE.replace("SIZE", str(size)).replace("CHANGES", changes)
+    page = scratch / "drawn.html"
+    page.write_text(viewer.read_text().replace("</body>", script))
+    dumped = _run(page, scratch, "--dump-dom")
+    found = _PICTURE.search(dumped.stdout)
+    assert found, f"the viewer drew nothing: {_MESSAGE.findall(dumped.stderr)}"
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGBA"))
+
+
+def _run(page: Path, scratch: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [
+        str(_PROGRAM),
+        "--headless=new",
+        "--no-sandbox",  # containers run tests as root
+        "--use-angle=swiftshader",  # WebGL without a graphics card
+        "--enable-unsafe-swiftshader",
+        "--hide-scrollbars",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--virtual-time-budget=10000",
+        f"--user-data-dir={scratch / 'profile'}",
+        *options,
+        page.resolve().as_uri(),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
