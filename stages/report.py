@@ -12,19 +12,21 @@ def report(
     verification: PathFlag,
     face_model: PathFlag,
     labels: PathFlag,
+    benchmarks: PathFlag,
     predictions: PathFlag,
     output: PathFlag,
 ) -> None:
     """Write the report page; it opens from a disk without a network."""
     params, profile = load_params(), load_profile()
-    from pipelines.reporting.page import PageInputs, write_page
+    from pipelines.reporting.page.build import PageInputs, write_page
 
     write_page(
-        PageInputs(reports, label_quality, label_sheet, verification, face_model, labels, predictions),
+        PageInputs(reports, label_quality, label_sheet, verification, face_model, labels, benchmarks, predictions),
         output,
         profile=profile,
         camera=params.camera,
         benchmarks=params.benchmarks,
+        evaluate=params.evaluate,
         regressor=params.regressor,
         variants=params.variants,
     )

@@ -29,7 +29,9 @@ document.body.dataset.picture = canvas.toDataURL();
 </script>
 </body>"""
 
-needs_browser = pytest.mark.skipif(_PROGRAM is None, reason=f"needs a browser: none of {', '.join(_NAMES)} is on the path")
+needs_browser = pytest.mark.skipif(
+    _PROGRAM is None, reason=f"needs a browser: none of {', '.join(_NAMES)} is on the path"
+)
 
 
 class Visit(NamedTuple):

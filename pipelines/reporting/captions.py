@@ -44,6 +44,12 @@ PAPER_FIGURES = (
     ),
 )
 
+ERROR_MAPS = Caption(
+    "figure6_micc.png",
+    "The scans of Figure 6 in 3D",
+    "One subject for each kind of clip, coloured by the point-to-plane distance to the registered mesh.",
+)  # follows that figure
+
 CURVES = (
     Caption(
         "curves_regressor.png",

@@ -3,29 +3,26 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib
 import numpy as np
 import torch
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from models.light import linear_from_srgb
 from models.shape_error import Protocol, ShapeError
-from pipelines.benchmarks.common import Sample, read_samples
-from pipelines.benchmarks.scans import Scan, read_mesh
 from pipelines.reporting.artist import Artist, Picture
+from pipelines.reporting.clip_errors import (
+    COLOURS,
+    METHODS,
+    SCALE_MM,
+    ClipErrors,
+    clip_errors,
+    error_choices,
+    error_palette,
+)
 from pipelines.reporting.sheet import Cell, draw_cell, new_figure, save
-from pipelines.shape_scoring import read_truth, registered_sample
 from pipelines.shards import ShardReader, decode
 
-_METHODS = {"full": "ours", "mean_face": "mean face"}
-_SCALE_MM = 4.0  # end of the colour scale
-_COLOURS = matplotlib.colormaps["viridis"]
-_OUTSIDE_RGB = (0.75, 0.75, 0.75)  # points that the protocol leaves out
-_REACH_MM = 3.0  # how far from a measured point a vertex may lie to take its colour
-_NOSE_TO_CENTRE_MM = (0.0, 0.0, -25.0)  # what comes to the middle of the picture
 _NOTE = "3DDFA_V2, MGCNet, WSL, PRNet and RingNet, which the paper shows here, are not built yet."
 
 
@@ -39,8 +36,9 @@ def error_map_figure(
     path: Path, artist: Artist, benchmark: Path, predictions: Path, *, protocol: Protocol, is_twin: bool
 ) -> None:
     """One row for each clip: a frame, the averaged meshes, the scan, and the error of each method on the scan."""
-    rows = [_row(artist, benchmark, predictions, sample, protocol) for sample in _one_of_each_clip(benchmark)]
-    names = list(_METHODS.values())
+    clips = clip_errors(benchmark, predictions, model=artist.model, protocol=protocol)
+    rows = [_row(artist, benchmark, clip) for clip in clips]
+    names = list(METHODS.values())
     titles = ["a frame", *names, "synthetic scan" if is_twin else "scan", *(f"error, {name}" for name in names)]
     figure, axes = new_figure(
         nrows=len(rows), ncols=len(titles), figsize=(1.7 * len(titles) + 0.8, 1.85 * len(rows) + 0.3), squeeze=False
@@ -52,39 +50,24 @@ def error_map_figure(
         line[0].set_ylabel(row.label)
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title)
-    scale = ScalarMappable(Normalize(0, _SCALE_MM), _COLOURS)
+    scale = ScalarMappable(Normalize(0, SCALE_MM), COLOURS)
     figure.colorbar(scale, ax=axes[:, -1], label="point to plane, mm", extend="max", shrink=0.8)
     figure.supxlabel(_NOTE, fontsize=7, color="0.35")
     save(figure, path)
 
 
-def _one_of_each_clip(benchmark: Path) -> list[Sample]:
-    """A sample with a frame for each clip, of a different subject where there are several."""
-    usable = [sample for sample in read_samples(benchmark) if sample.keys]
-    chosen = []
-    for number, condition in enumerate(sorted({sample.condition for sample in usable})):
-        of_clip = [sample for sample in usable if sample.condition == condition]
-        chosen.append(of_clip[number % len(of_clip)])
-    return chosen
-
-
-def _row(artist: Artist, benchmark: Path, predictions: Path, sample: Sample, protocol: Protocol) -> _Row:
-    truth = read_truth(benchmark / sample.scan)
-    scan = read_mesh(benchmark / sample.scan)
-    centre = truth.nose_tip + np.array(_NOSE_TO_CENTRE_MM)
-    frame = decode(ShardReader(benchmark / "aligned").read(sample.keys[len(sample.keys) // 2], "jpg")) / 255
+def _row(artist: Artist, benchmark: Path, clip: ClipErrors) -> _Row:
+    keys = clip.sample.keys
+    frame = decode(ShardReader(benchmark / "aligned").read(keys[len(keys) // 2], "jpg")) / 255
     shapes: list[Cell] = []
     errors: list[Cell] = []
     notes = []
-    for method in _METHODS:
-        mesh = predictions / method / "meshes" / benchmark.name / f"{sample.sample}.npz"
-        result = registered_sample(mesh, truth, model=artist.model, protocol=protocol)
-        finite = bool(np.isfinite(result.value_mm))
-        shapes.append(_registered_face(artist, mesh, result, centre) if finite else None)
-        errors.append(_scan_picture(artist, scan, centre, _error_colours(scan, result)) if finite else None)
-        notes.append(f"{result.value_mm:.2f} mm" if finite else "")
+    for method, result in clip.results.items():
+        shapes.append(result and _registered_face(artist, clip.meshes[method], result, clip.centre))
+        errors.append(result and _scan_picture(artist, clip, error_palette()[error_choices(clip.scan, result)]))
+        notes.append(f"{result.value_mm:.2f} mm" if result else "")
     blank = [""] * (2 + len(shapes))
-    return _Row(sample.condition, [frame, *shapes, _scan_picture(artist, scan, centre), *errors], [*blank, *notes])
+    return _Row(clip.sample.condition, [frame, *shapes, _scan_picture(artist, clip), *errors], [*blank, *notes])
 
 
 def _registered_face(artist: Artist, mesh: Path, result: ShapeError, centre: NDArray[np.float64]) -> Picture:
@@ -93,18 +76,7 @@ def _registered_face(artist: Artist, mesh: Path, result: ShapeError, centre: NDA
     return artist.clay_face(torch.from_numpy(points.astype(np.float32)))
 
 
-def _scan_picture(
-    artist: Artist, scan: Scan, centre: NDArray[np.float64], colours: NDArray[np.float32] | None = None
-) -> Picture:
-    points = torch.from_numpy((scan.vertices - centre).astype(np.float32))
-    triangles = torch.from_numpy(scan.triangles.astype(np.int32))
+def _scan_picture(artist: Artist, clip: ClipErrors, colours: NDArray[np.float32] | None = None) -> Picture:
+    points = torch.from_numpy((clip.scan.vertices - clip.centre).astype(np.float32))
+    triangles = torch.from_numpy(clip.scan.triangles.astype(np.int32))
     return artist.clay_mesh(points, triangles, colours=None if colours is None else torch.from_numpy(colours))
-
-
-def _error_colours(scan: Scan, result: ShapeError) -> NDArray[np.float32]:
-    """Linear RGB for each vertex of the scan; grey where nothing was measured."""
-    distance, nearest = cKDTree(result.points).query(scan.vertices)
-    srgb = _COLOURS(Normalize(0, _SCALE_MM)(result.distances_mm[nearest]))[:, :3]
-    srgb[distance > _REACH_MM] = _OUTSIDE_RGB
-    colours: NDArray[np.float32] = linear_from_srgb(torch.from_numpy(srgb.astype(np.float32))).numpy()
-    return colours

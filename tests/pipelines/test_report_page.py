@@ -16,7 +16,7 @@ from pipelines.reporting.artist import neutral_coefficients
 from pipelines.reporting.captions import CURVES, FACE_MODEL, PAPER_FIGURES
 from pipelines.reporting.markdown import html_of
 from pipelines.reporting.meshes import write_meshes
-from pipelines.reporting.page import PageInputs, write_page
+from pipelines.reporting.page.build import PageInputs, write_page
 from pipelines.verification_file import Verification, write_verification
 from stages._params import load_params
 from tests.tiny_tree import SIZE, VARIANTS, write_tiny_tree
@@ -35,6 +35,7 @@ def inputs_of(root: Path) -> PageInputs:
         verification=reports / "verification.json",
         face_model=data / "face_model.h5",
         labels=data / "labels",
+        benchmarks=data / "benchmarks",
         predictions=data / "predictions",
     )
 
@@ -48,6 +49,7 @@ def write(root: Path) -> Path:
         profile="smoke",
         camera=params.camera.model_copy(update={"crop_size": SIZE}),
         benchmarks=params.benchmarks,
+        evaluate=params.evaluate,
         regressor=params.regressor,
         variants=VARIANTS,
     )

@@ -41,7 +41,9 @@ def packed_colours(linear: NDArray[np.floating]) -> Json:
 def packed_choices(choices: NDArray[np.integer], palette: NDArray[np.floating]) -> Json:
     """One colour of a palette (at most 256, linear RGB) for each vertex."""
     if len(palette) > _LARGEST_BYTE + 1:
-        raise ValueError(f"expected at most {_LARGEST_BYTE + 1} colours, got {len(palette)}: they are numbered by a byte")
+        raise ValueError(
+            f"expected at most {_LARGEST_BYTE + 1} colours, got {len(palette)}: they are numbered by a byte"
+        )
     return {"data": _text(choices.astype(np.uint8)), "palette": packed_colours(palette)}
 
 

@@ -1,0 +1,1 @@
+"""The report page: one static folder that opens without a network."""
