@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,15 +18,17 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PROGRAM = next(filter(None, map(shutil.which, _NAMES)), None)
 _SECONDS = 90
 _MESSAGE = re.compile(r":CONSOLE[^\]]*\] (.*)")
-_PICTURE = re.compile(r'data-picture="data:image/png;base64,([^"]*)"')
-# A square of the wanted size without the ball, in a frame of its own: what was drawn is gone when the page is shown.
-_TO_PICTURE = """
+_PICTURES = re.compile(r'data-pictures="([^"]*)"')
+# A square of the wanted size without the ball; a picture is taken at once, because what was drawn does not last.
+_TO_PICTURES = """
 <script>
 canvas.style.cssText = "inset: auto; width: SIZEpx; height: SIZEpx";
 ball.style.display = "none";
-Object.assign(state, CHANGES);
-draw();
-document.body.dataset.picture = canvas.toDataURL();
+document.body.dataset.pictures = CHANGES.map((changes) => {
+  state = Object.assign(initialState(), changes);
+  draw();
+  return canvas.toDataURL().split(",")[1];
+}).join(" ");
 </script>
 </body>"""
 
@@ -42,21 +45,25 @@ class Visit(NamedTuple):
 
 
 def visit(page: Path, scratch: Path, *, width: int = 900, height: int = 700, options: tuple[str, ...] = ()) -> Visit:
-    """Open a page and look at it; pictures far below on a page are loaded as well when the window is high enough."""
+    """Open a page and look at it; what lies far below is loaded only when the window is high enough."""
     shot = scratch / "screenshot.png"
     shown = _run(page, scratch, f"--screenshot={shot}", f"--window-size={width},{height}", *options)
     return Visit(np.asarray(Image.open(shot).convert("RGB")), _MESSAGE.findall(shown.stderr))
 
 
-def picture_of(viewer: Path, scratch: Path, *, size: int, changes: str = "{}") -> NDArray[np.uint8]:
-    """What a viewer draws, (size, size, 4), after `changes` to its state (JavaScript)."""
-    script = _TO_PICTURE.replace("SIZE", str(size)).replace("CHANGES", changes)
+def pictures_of(viewer: Path, scratch: Path, changes: Mapping[str, str], *, size: int) -> dict[str, NDArray[np.uint8]]:
+    """What a viewer draws, (size, size, 4) each, after each of the named changes (JavaScript) to its first state."""
+    script = _TO_PICTURES.replace("SIZE", str(size)).replace("CHANGES", f"[{', '.join(changes.values())}]")
     page = scratch / "drawn.html"
     page.write_text(viewer.read_text().replace("</body>", script))
     dumped = _run(page, scratch, "--dump-dom")
-    found = _PICTURE.search(dumped.stdout)
+    found = _PICTURES.search(dumped.stdout)
     assert found, f"the viewer drew nothing: {_MESSAGE.findall(dumped.stderr)}"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("RGBA"))
+    return {name: _decoded(text) for name, text in zip(changes, found[1].split(), strict=True)}
+
+
+def _decoded(text: str) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGBA"))
 
 
 def _run(page: Path, scratch: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -375,6 +375,7 @@ function valueOf(input) {
 }
 
 function showState() {
+  const noHighlight = scene.layers[state.layer].specular === null;
   for (const input of form.querySelectorAll("input")) {
     const value = state[input.name];
     if (input.type === "checkbox") input.checked = value;
@@ -383,6 +384,7 @@ function showState() {
       input.value = input.name === "shininess" ? Math.log2(value) : value;
       const words = input.name === "shininess" ? value.toFixed(1) : `× ${value.toFixed(2)}`;
       input.setAttribute("aria-valuetext", words);
+      input.disabled = noHighlight && input.name !== "ambient";
       form.querySelector(`output[for=${input.id}]`).textContent = words;
     }
   }
