@@ -34,6 +34,8 @@ class Drawn(NamedTuple):
     diffuse: Picture
     specular: Picture  # on black
     coverage: NDArray[np.bool_]
+    opacity: NDArray[np.float32]  # (H, W, 1) how much of each pixel is face
+    face: Picture  # full, on black
     landmarks: NDArray[np.float32]  # (68, 2) pixels
 
 
@@ -51,11 +53,14 @@ class Artist:
         face = pose_face(self.model, coefficients, self.camera)
         rendering = render(self.model, face, self.size * studio.SUPERSAMPLING)
         ground = _ground(rendering)
+        opacity = _shrunk(rendering.coverage)
         return Drawn(
             full=_shrunk(full_picture(rendering) + ground),
             diffuse=_shrunk(diffuse_picture(rendering) + ground),
             specular=_shrunk(specular_picture(rendering)),
-            coverage=_shrunk(rendering.coverage)[..., 0] > 0.5,
+            coverage=opacity[..., 0] > 0.5,
+            opacity=opacity,
+            face=_shrunk(full_picture(rendering)),
             landmarks=landmark_pixels(self.model, face, self.size)[0].numpy(),
         )
 
@@ -93,7 +98,7 @@ class Artist:
 
 def over_photograph(photograph: Picture, drawn: Drawn) -> Picture:
     """The full rendering laid over the photograph, which shows hair, mouth and background."""
-    return np.where(drawn.coverage[..., None], drawn.full, photograph)
+    return drawn.face + (1 - drawn.opacity) * photograph
 
 
 def neutral_coefficients(model: FaceModel) -> Coefficients:

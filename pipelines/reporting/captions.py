@@ -1,5 +1,6 @@
 """What stands below each figure of the report page."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -10,12 +11,17 @@ class Caption(NamedTuple):
     title: str
     text: str
 
+    @property
+    def file_on_page(self) -> str:
+        """The smaller copy of the figure that the page shows."""
+        return Path(self.file).with_suffix(".webp").name
+
 
 PAPER_FIGURES = (
     Caption(
         "figure3_uniform_loss.png",
         "Figure 3: uniform loss",
-        "Lit diffuse and lit specular albedo and their sum, with (full) and without (no_uniform) the uniform loss."
+        "Lit diffuse and lit specular albedo and their sum, with (full) and without (− uniform) the uniform loss."
         " Without it highlights may stay in the diffuse albedo.",
     ),
     Caption(

@@ -22,7 +22,7 @@ COLOURS = matplotlib.colormaps["viridis"]
 _STEPS = 255  # of the colour scale; the choice after them means: not measured
 _OUTSIDE_RGB = (0.75, 0.75, 0.75)  # points that the protocol leaves out
 _REACH_MM = 3.0  # how far from a measured point a vertex may lie to take its colour
-_NOSE_TO_CENTRE_MM = (0.0, 0.0, -25.0)  # what comes to the middle of the picture
+_NOSE_TO_CENTRE_MM = (0.0, 11.0, -25.0)  # what comes to the middle of the picture
 
 
 class ClipErrors(NamedTuple):

@@ -10,7 +10,7 @@ from pipelines.reporting.artist import Artist, Drawn, Picture, over_photograph
 from pipelines.reporting.material import Material
 from pipelines.reporting.sheet import Cell, save_sheet
 
-_CLOSER = 3  # close-ups are drawn so many times larger
+_CLOSER = 3  # close-ups are drawn so many times larger than the crops
 _MOUTH_MARGIN = 0.85  # half the side of the close-up, in widths of the mouth
 
 
@@ -19,12 +19,12 @@ def uniform_loss_figure(path: Path, artist: Artist, material: Material, examples
     variants = material.trained("full", "no_uniform")
     rows = []
     for key in material.examples(examples):
-        row: list[Cell] = [material.photograph(key)]
+        row: list[Cell] = [_enlarged(material.photograph(key), artist.size)]
         for variant in variants:
             drawn = artist.draw(material.predictions(variant).of(key))
             row += [drawn and drawn.diffuse, drawn and drawn.specular, drawn and drawn.full]
         rows.append(row)
-    titles = [f"{variant}: {part}" for variant in variants for part in ("diffuse", "specular", "sum")]
+    titles = [f"{_name(variant)}\n{part}" for variant in variants for part in ("diffuse", "specular", "sum")]
     save_sheet(path, rows, columns=["photograph", *titles])
 
 
@@ -33,27 +33,30 @@ def ablation_figure(path: Path, artist: Artist, material: Material, examples: in
     variants = material.trained("full", "no_id", "no_photo", "no_reg")
     rows: list[list[Cell]] = []
     for key in material.examples(examples):
-        photograph = material.photograph(key)
+        photograph = _enlarged(material.photograph(key), artist.size)
         coefficients = [material.predictions(variant).of(key) for variant in variants]
         rows.append([photograph, *(_over(photograph, artist.draw(one)) for one in coefficients)])
         rows.append(["", *(artist.clay(one) for one in coefficients)])
-    save_sheet(path, rows, columns=["photograph", *variants], labels=["picture", "shape"] * (len(rows) // 2))
+    save_sheet(
+        path, rows, columns=["photograph", *map(_name, variants)], labels=["picture", "shape"] * (len(rows) // 2)
+    )
 
 
 def mouth_figure(path: Path, artist: Artist, material: Material, examples: int) -> None:
     """Fig. 5: close-ups of the mouth with and without the inner-mouth loss; the opening is drawn dark."""
     variants = material.trained("no_mouth", "full")
-    fine = Artist(artist.model, artist.camera, artist.size * _CLOSER)
     rows = []
     for key in material.mouths(examples):
+        photograph = material.photograph(key)
+        fine = Artist(artist.model, artist.camera, len(photograph) * _CLOSER)
         box = _mouth_box(material.landmarks[key] * _CLOSER, fine.size)
-        row: list[Cell] = [_enlarged(material.photograph(key))[box]]
+        row: list[Cell] = [_enlarged(photograph, fine.size)[box]]
         for variant in variants:
             coefficients = material.predictions(variant).of(key)
             drawn = fine.draw(coefficients)
             row += [_cut(drawn and drawn.full, box), _cut(fine.clay(coefficients), box)]
         rows.append(row)
-    titles = [f"{variant}: {part}" for variant in variants for part in ("picture", "shape")]
+    titles = [f"{_name(variant)}, {part}" for variant in variants for part in ("picture", "shape")]
     save_sheet(path, rows, columns=["photograph", *titles])
 
 
@@ -76,7 +79,7 @@ def gallery_figure(path: Path, artist: Artist, material: Material, examples: int
 
 def everything(artist: Artist, material: Material, key: str) -> list[Cell]:
     """What the full model recovers from one photograph, in the order of `GALLERY_COLUMNS`."""
-    photograph = material.photograph(key)
+    photograph = _enlarged(material.photograph(key), artist.size)
     coefficients = material.predictions("full").of(key)
     drawn = artist.draw(coefficients)
     return [
@@ -93,10 +96,14 @@ def _over(photograph: Picture, drawn: Drawn | None) -> Picture | None:
     return None if drawn is None else over_photograph(photograph, drawn)
 
 
-def _enlarged(picture: Picture) -> Picture:
+def _name(variant: str) -> str:
+    """A variant as the tables call it."""
+    return variant.replace("no_", "− ")
+
+
+def _enlarged(picture: Picture, size: int) -> Picture:
     eight_bit = Image.fromarray((picture * 255).round().astype(np.uint8))
-    size = (eight_bit.width * _CLOSER, eight_bit.height * _CLOSER)
-    return np.asarray(eight_bit.resize(size, Image.Resampling.BICUBIC), np.float32) / np.float32(255)
+    return np.asarray(eight_bit.resize((size, size), Image.Resampling.BICUBIC), np.float32) / np.float32(255)
 
 
 def _cut(picture: Picture | None, box: tuple[slice, slice]) -> Picture | None:

@@ -1,12 +1,13 @@
 """Training curves from the `history.csv` beside the weights."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipelines.reporting.sheet import new_figure, save
+from pipelines.reporting.sheet import WIDTH_INCHES, new_figure, save
 from pipelines.weights import HISTORY
 
 _LOSSES = ("total", "id", "photo", "lmk", "mouth", "reg", "uniform")
@@ -16,7 +17,7 @@ _POINTS_FOR_SMOOTHING = 40  # the moving mean spans one in so many points
 def regressor_curves(path: Path, weights: Path, variants: tuple[str, ...]) -> None:
     """The six losses and their sum over the iterations, all variants together; faint: unsmoothed."""
     histories = {variant: pd.read_csv(weights / "regressor" / variant / HISTORY) for variant in variants}
-    figure, axes = new_figure(nrows=2, ncols=4, figsize=(11, 5), sharex=True)
+    figure, axes = new_figure(nrows=2, ncols=4, figsize=(WIDTH_INCHES, 3.6), sharex=True)
     for axis, loss in zip(axes.flat, _LOSSES, strict=False):
         for number, history in enumerate(histories.values()):
             if loss in history:
@@ -32,16 +33,19 @@ def regressor_curves(path: Path, weights: Path, variants: tuple[str, ...]) -> No
 
 
 def network_curves(path: Path, weights: Path) -> None:
-    """Every other network that was trained here: one panel each, all columns of its history."""
+    """Every other network that was trained here: one panel each, the columns of its history."""
     folders = sorted(file.parent for file in weights.glob(f"*/{HISTORY}"))
-    figure, axes = new_figure(ncols=max(1, len(folders)), figsize=(2.9 * max(1, len(folders)), 2.7), squeeze=False)
-    for axis, folder in zip(axes[0], folders, strict=False):
+    columns = max(1, math.ceil(len(folders) / 2))
+    figure, axes = new_figure(nrows=2, ncols=columns, figsize=(WIDTH_INCHES, 4.6), squeeze=False)
+    for axis in axes.flat[len(folders) :]:
+        axis.axis("off")
+    for axis, folder in zip(axes.flat, folders, strict=False):
         history = pd.read_csv(folder / HISTORY)
         step = "step" if "step" in history else history.columns[0]
-        for number, column in enumerate(history.columns.drop(step)):
+        for number, column in enumerate(history.columns.drop([step, "learning_rate"], errors="ignore")):
             _curve(axis, history[step], history[column], colour=f"C{number}", label=column)
         axis.set(title=folder.name, xlabel="iteration", yscale=_scale(axis))
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     save(figure, path)
 
 

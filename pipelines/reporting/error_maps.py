@@ -20,9 +20,11 @@ from pipelines.reporting.clip_errors import (
     error_choices,
     error_palette,
 )
-from pipelines.reporting.sheet import Cell, draw_cell, new_figure, save
+from pipelines.reporting.sheet import WIDTH_INCHES, Cell, draw_cell, new_figure, save
 from pipelines.shards import ShardReader, decode
 
+_ROW_INCHES = 1.6
+_WIDTH_SHARE = 0.72  # of a picture that is shown; a face is higher than wide
 _NOTE = "3DDFA_V2, MGCNet, WSL, PRNet and RingNet, which the paper shows here, are not built yet."
 
 
@@ -41,11 +43,11 @@ def error_map_figure(
     names = list(METHODS.values())
     titles = ["a frame", *names, "synthetic scan" if is_twin else "scan", *(f"error, {name}" for name in names)]
     figure, axes = new_figure(
-        nrows=len(rows), ncols=len(titles), figsize=(1.7 * len(titles) + 0.8, 1.85 * len(rows) + 0.3), squeeze=False
+        nrows=len(rows), ncols=len(titles), figsize=(WIDTH_INCHES, _ROW_INCHES * len(rows) + 0.4), squeeze=False
     )
     for line, row in zip(axes, rows, strict=True):
         for axis, cell, note in zip(line, row.cells, row.notes, strict=True):
-            draw_cell(axis, cell)
+            draw_cell(axis, _narrow(cell))
             axis.set_xlabel(note)
         line[0].set_ylabel(row.label)
     for axis, title in zip(axes[0], titles, strict=True):
@@ -54,6 +56,14 @@ def error_map_figure(
     figure.colorbar(scale, ax=axes[:, -1], label="point to plane, mm", extend="max", shrink=0.8)
     figure.supxlabel(_NOTE, fontsize=7, color="0.35")
     save(figure, path)
+
+
+def _narrow(cell: Cell) -> Cell:
+    """The middle of a picture."""
+    if not isinstance(cell, np.ndarray):
+        return cell
+    margin = round(cell.shape[1] * (1 - _WIDTH_SHARE) / 2)
+    return cell[:, margin : cell.shape[1] - margin]
 
 
 def _row(artist: Artist, benchmark: Path, clip: ClipErrors) -> _Row:

@@ -15,6 +15,7 @@ from pipelines.reporting.error_maps import error_map_figure
 from pipelines.reporting.face_model_sheet import face_model_figure
 from pipelines.reporting.material import Material
 
+_FINER = 2  # figures are drawn so many times larger than the crops, for print
 TWIN = "twin"  # in `benchmarks.<name>`: the embedded stand-in instead of the real data set
 
 
@@ -39,9 +40,10 @@ def draw_figures(
     examples: int,
 ) -> None:
     """Write the face model's sheet, Figs. 3 to 7 and the training curves as PNG files."""
-    artist = Artist(load_face_model(inputs.face_model), camera_of(camera), camera.crop_size)
+    model = load_face_model(inputs.face_model)
+    artist = Artist(model, camera_of(camera), camera.crop_size * _FINER)
     material = Material(inputs.labels, inputs.predictions, variants)
-    face_model_figure(output / "face_model.png", artist)
+    face_model_figure(output / "face_model.png", Artist(model, camera_of(camera), camera.crop_size))
     uniform_loss_figure(output / "figure3_uniform_loss.png", artist, material, examples)
     ablation_figure(output / "figure4_ablation.png", artist, material, examples)
     mouth_figure(output / "figure5_inner_mouth.png", artist, material, examples)

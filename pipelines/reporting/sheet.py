@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-_INCHES_PER_CELL = 1.65
-_DPI = 150
+WIDTH_INCHES = 7.0  # of two printed columns, so that letters keep their size on paper
+_LABEL_INCHES = 0.25
+_TITLE_INCHES = 0.16  # a line
+_NOTE_INCHES = 0.2
+_DPI = 300
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 9,
+    "font.size": 8,
+    "axes.titlesize": 8,
     "savefig.facecolor": "white",
 }
 
@@ -27,8 +30,10 @@ def save_sheet(
     path: Path, rows: Sequence[Sequence[Cell]], *, columns: Sequence[str], labels: Sequence[str] = (), note: str = ""
 ) -> None:
     """Write a sheet with a title over each column, a label left of each row, and a note below."""
-    size = (_INCHES_PER_CELL * len(columns) + 0.3, _INCHES_PER_CELL * len(rows) + 0.35)
-    figure, axes = new_figure(nrows=len(rows), ncols=len(columns), figsize=size, squeeze=False)
+    side = (WIDTH_INCHES - _LABEL_INCHES * bool(labels)) / len(columns)
+    lines = max(title.count("\n") + 1 for title in columns)
+    height = side * len(rows) + _TITLE_INCHES * lines + _NOTE_INCHES * bool(note)
+    figure, axes = new_figure(nrows=len(rows), ncols=len(columns), figsize=(WIDTH_INCHES, height), squeeze=False)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     for row, cells in zip(axes, rows, strict=True):
         for axis, cell in zip(row, cells, strict=True):

@@ -1,6 +1,7 @@
 """The report page: everything is on it, nothing is fetched, and what is missing is an error."""
 
 import hashlib
+import io
 import math
 import re
 from html.parser import HTMLParser
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import trimesh
+from PIL import Image
 
 from models.face_model import FaceModel
 from pipelines.reporting.artist import neutral_coefficients
@@ -17,13 +19,23 @@ from pipelines.reporting.captions import CURVES, FACE_MODEL, PAPER_FIGURES
 from pipelines.reporting.markdown import html_of
 from pipelines.reporting.meshes import write_meshes
 from pipelines.reporting.page.build import PageInputs, write_page
+from pipelines.reporting.page.tables import page_tables
 from pipelines.verification_file import Verification, write_verification
 from stages._params import load_params
+from tests.browser import needs_browser, visit
 from tests.tiny_tree import SIZE, VARIANTS, write_tiny_tree
 from tests.toy import toy_face_arrays
 
 ROOT = Path(__file__).parents[2]
-PIXEL = b"\x89PNG\r\n\x1a\n"  # the page copies figures, it does not read them
+
+
+def _picture() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (1700, 10)).save(file, "png")
+    return file.getvalue()
+
+
+PIXEL = _picture()  # in place of every figure
 
 
 def inputs_of(root: Path) -> PageInputs:
@@ -102,6 +114,7 @@ def test_the_page_shows_tables_figures_labels_check_and_faces(page: Path) -> Non
         "person 000000 (synthetic photograph)",
         "2 synthetic, 1 real; 1 rejected",
         "synthetic twin",
+        "cooperative, subject 01",
         "the regressor began with</td><td>a supervised warm start on synthetic photographs",
     ):
         assert words in text, words
@@ -119,8 +132,33 @@ def test_nothing_needs_a_network(page: Path) -> None:
     index = (page / "index.html").read_text()
     assert "http:" not in index and "https:" not in index
     viewer = (page / "faces/000002.html").read_text()
-    assert "THREE.GLTFLoader" in viewer
-    assert not re.findall(r"<script[^>]+src=|<link[^>]+href=", viewer)
+    assert "webgl2" in viewer
+    assert not re.findall(r"<script[^>]+src=|<link[^>]+href=\"(?!data:)", viewer)
+
+
+@needs_browser
+def test_a_browser_shows_the_page_without_a_complaint(page: Path, tmp_path: Path) -> None:
+    seen = visit(page / "index.html", tmp_path, width=1200, height=3000)
+    assert seen.messages == []
+    right_half = seen.screenshot[500:1500, 700:]  # where the first viewer stands
+    assert right_half.std() > 20
+
+
+def test_the_papers_tables_stand_first_and_others_are_folded(tmp_path: Path) -> None:
+    for name, title in (
+        ("table1_pixel_error", "**Table 1: colour.**"),
+        ("table1_pixel_error_intervals", "**Table 1: intervals.**"),
+        ("table10_extra", "# Table 10"),
+        ("skin_tones", "**Beyond the paper: by skin tone.**"),
+        ("untitled_numbers", "| a |"),
+    ):
+        (tmp_path / f"{name}.md").write_text(f"{title}\n\n| x |\n|---|\n| {name} |\n")
+    tables = page_tables(tmp_path)
+    assert ["Table 1: colour" in table.html for table in tables.of_paper] == [True, False]
+    assert [one.title for one in tables.of_paper[0].more] == ["Table 1: intervals"]
+    assert "intervals." not in tables.of_paper[0].more[0].html
+    assert [one.title for one in tables.beyond] == ["By skin tone", "Untitled numbers"]
+    assert "<td>a</td>" in tables.beyond[1].html
 
 
 def test_the_same_data_give_the_same_bytes(root: Path, page: Path) -> None:
@@ -143,7 +181,7 @@ def test_a_diverged_full_model_still_gives_a_page(tmp_path: Path) -> None:
     rows["shape"] = [np.full_like(one, np.nan) for one in rows["shape"]]
     rows.to_parquet(path)
     text = (write(tmp_path) / "index.html").read_text()
-    assert "there is no mesh" in text and "<iframe" not in text
+    assert "there is no mesh" in text and 'src="faces/000001.html"' not in text
 
 
 def test_without_known_people_held_out_the_page_says_so(tmp_path: Path) -> None:

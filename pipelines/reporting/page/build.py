@@ -1,6 +1,5 @@
 """Writes the page from the files of the other stages."""
 
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,11 +17,12 @@ from pipelines.reporting.markdown import html_of
 from pipelines.reporting.material import Material
 from pipelines.reporting.page.faces import write_faces, write_scans
 from pipelines.reporting.page.facts import label_quality, run_facts
+from pipelines.reporting.page.pictures import write_small_copy
 from pipelines.reporting.page.tables import page_tables
 from pipelines.reporting.roc import roc_figure
 from pipelines.verification_file import read_verification
 
-LABEL_SHEET = "labels.png"
+LABEL_SHEET = "labels.webp"
 _TEMPLATE = "page.html.jinja"
 
 
@@ -55,8 +55,9 @@ def write_page(
     artist = Artist(load_face_model(inputs.face_model), camera_of(camera), camera.crop_size)
     material = Material(inputs.labels, inputs.predictions, variants)
     for caption in (*PAPER_FIGURES, *CURVES, FACE_MODEL):
-        _copy(inputs.reports / "figures" / caption.file, output / "figures" / caption.file)
-    _copy(inputs.label_sheet, output / "figures" / LABEL_SHEET)
+        figure = _required(inputs.reports / "figures" / caption.file)
+        write_small_copy(figure, output / "figures" / caption.file_on_page)
+    write_small_copy(_required(inputs.label_sheet), output / "figures" / LABEL_SHEET)
     recognizer = read_verification(_required(inputs.verification))
     if recognizer.roc:
         roc_figure(output / "figures" / VERIFICATION.file, recognizer.roc)
@@ -92,11 +93,6 @@ def _template() -> jinja2.Template:
 def _without_heading(text: str) -> str:
     """The text without its first line when that is a heading; the page has its own."""
     return text.partition("\n")[2] if text.startswith("#") else text
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_required(source), target)
 
 
 def _required(path: Path) -> Path:

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from pipelines.reporting.markdown import html_of
 
-_NUMBERED = re.compile(r"(table\d+)_")
+_NUMBERED = re.compile(r"table(\d+)_")
 _BEYOND = "Beyond the paper: "
 
 
@@ -41,11 +41,11 @@ def page_tables(folder: Path) -> PageTables:
     files = sorted(folder.glob("*.md"))
     if not files:
         raise FileNotFoundError(f"{folder}: no tables; run the stage evaluate first")
-    by_number: dict[str, list[Path]] = {}
+    by_number: dict[int, list[Path]] = {}
     for path in files:
         if numbered := _NUMBERED.match(path.name):
-            by_number.setdefault(numbered[1], []).append(path)
-    groups = [sorted(group, key=lambda path: (len(path.stem), path.stem)) for group in by_number.values()]
+            by_number.setdefault(int(numbered[1]), []).append(path)
+    groups = [sorted(group, key=lambda path: (len(path.stem), path.stem)) for _, group in sorted(by_number.items())]
     return PageTables(
         of_paper=[PaperTable(_html(group[0]), [_folded(path) for path in group[1:]]) for group in groups],
         beyond=[_folded(path) for path in files if not _NUMBERED.match(path.name)],
