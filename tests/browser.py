@@ -1,6 +1,7 @@
 """Opens pages in headless Chromium, as a person would; no Python package is needed for that."""
 
 import base64
+import html
 import io
 import re
 import shutil
@@ -18,19 +19,17 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PROGRAM = next(filter(None, map(shutil.which, _NAMES)), None)
 _SECONDS = 90
 _MESSAGE = re.compile(r":CONSOLE[^\]]*\] (.*)")
-_PICTURES = re.compile(r'data-pictures="([^"]*)"')
+_ANSWER = re.compile(r'data-answer="([^"]*)"')
 # A square of the wanted size without the ball; a picture is taken at once, because what was drawn does not last.
 _TO_PICTURES = """
-<script>
 canvas.style.cssText = "inset: auto; width: SIZEpx; height: SIZEpx";
 ball.style.display = "none";
-document.body.dataset.pictures = CHANGES.map((changes) => {
+const answer = CHANGES.map((changes) => {
   state = Object.assign(initialState(), changes);
   draw();
   return canvas.toDataURL().split(",")[1];
 }).join(" ");
-</script>
-</body>"""
+"""
 
 needs_browser = pytest.mark.skipif(
     _PROGRAM is None, reason=f"needs a browser: none of {', '.join(_NAMES)} is on the path"
@@ -54,12 +53,19 @@ def visit(page: Path, scratch: Path, *, width: int = 900, height: int = 700, opt
 def pictures_of(viewer: Path, scratch: Path, changes: Mapping[str, str], *, size: int) -> dict[str, NDArray[np.uint8]]:
     """What a viewer draws, (size, size, 4) each, after each of the named changes (JavaScript) to its first state."""
     script = _TO_PICTURES.replace("SIZE", str(size)).replace("CHANGES", f"[{', '.join(changes.values())}]")
-    page = scratch / "drawn.html"
-    page.write_text(viewer.read_text().replace("</body>", script))
+    pictures = answer_of(viewer, scratch, script).split()
+    return {name: _decoded(text) for name, text in zip(changes, pictures, strict=True)}
+
+
+def answer_of(viewer: Path, scratch: Path, script: str) -> str:
+    """What a script that runs inside a viewer leaves in its constant `answer`."""
+    page = scratch / "asked.html"
+    asked = f"<script>{script}\ndocument.body.dataset.answer = answer;</script></body>"
+    page.write_text(viewer.read_text().replace("</body>", asked))
     dumped = _run(page, scratch, "--dump-dom")
-    found = _PICTURES.search(dumped.stdout)
-    assert found, f"the viewer drew nothing: {_MESSAGE.findall(dumped.stderr)}"
-    return {name: _decoded(text) for name, text in zip(changes, found[1].split(), strict=True)}
+    found = _ANSWER.search(dumped.stdout)
+    assert found, f"the viewer gave no answer: {_MESSAGE.findall(dumped.stderr)}"
+    return html.unescape(found[1])
 
 
 def _decoded(text: str) -> NDArray[np.uint8]:

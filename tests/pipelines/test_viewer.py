@@ -18,12 +18,44 @@ from pipelines.reporting.viewer.document import packed_light, write_viewer
 from pipelines.reporting.viewer.faces import face_scene
 from pipelines.reporting.viewer.packing import packed_choices, packed_colours, packed_points, packed_triangles
 from pipelines.reporting.viewer.scans import scan_scene
-from tests.browser import needs_browser, pictures_of, visit
+from tests.browser import answer_of, needs_browser, pictures_of, visit
 from tests.tiny_tree import CAMERA, write_tiny_tree
 from tests.toy import toy_face_arrays
 
 SIZE = 224
 PROTOCOL = Protocol(crop_radius_mm=95, iterations=10, kept_fraction=0.9, direction="scan_to_mesh", statistic="mean")
+# What a person does, without a person: a pointer that no hand holds cannot be captured.
+BY_HAND = """
+for (const element of [canvas, ball]) element.setPointerCapture = () => {};
+const pointer = (element, kind, id, x, y, more) =>
+  element.dispatchEvent(new PointerEvent(kind, { pointerId: id, clientX: x, clientY: y, ...more }));
+const key = (element, name) => element.dispatchEvent(new KeyboardEvent("keydown", { key: name }));
+const steps = {
+  drag: () => { pointer(canvas, "pointerdown", 1, 100, 100); pointer(canvas, "pointermove", 1, 150, 75);
+                pointer(canvas, "pointerup", 1, 150, 75); pointer(canvas, "pointermove", 1, 300, 300); },
+  shift: () => { pointer(canvas, "pointerdown", 1, 100, 100);
+                 pointer(canvas, "pointermove", 1, 110, 100, { shiftKey: true });
+                 pointer(canvas, "pointerup", 1, 110, 100); },
+  pinch: () => { pointer(canvas, "pointerdown", 1, 100, 100); pointer(canvas, "pointerdown", 2, 200, 100);
+                 pointer(canvas, "pointermove", 2, 300, 100);
+                 pointer(canvas, "pointerup", 1, 100, 100); pointer(canvas, "pointerup", 2, 300, 100); },
+  wheel: () => canvas.dispatchEvent(new WheelEvent("wheel", { deltaY: -200, cancelable: true })),
+  keys: () => { key(canvas, "ArrowRight"); key(canvas, "ArrowUp"); key(canvas, "+"); key(canvas, "x"); },
+  ball: () => { pointer(ball, "pointerdown", 1, 20, 20); pointer(ball, "pointermove", 1, 50, 20);
+                pointer(ball, "pointerup", 1, 50, 20); key(ball, "ArrowDown"); },
+  highlightOnly: () => { form.querySelector("[name=lampOnly]").click(); key(ball, "ArrowLeft"); },
+  slider: () => { const input = document.getElementById("shininess"); input.value = 6;
+                  input.dispatchEvent(new Event("input", { bubbles: true })); },
+  layer: () => form.querySelectorAll("[name=layer]")[1].click(),
+};
+const seen = {};
+for (const [name, step] of Object.entries(steps)) {
+  form.querySelector("button").click();  // Reset
+  step();
+  seen[name] = { ...state, disabled: document.getElementById("shininess").disabled };
+}
+const answer = JSON.stringify(seen);
+"""
 STATES = {  # of the viewer, as JavaScript; layers by number
     "full": "{}",
     "diffuse": "{layer: 1}",
@@ -116,6 +148,22 @@ def test_a_weaker_lamp_gives_a_duller_highlight(pictures: dict[str, np.ndarray])
 def test_a_turned_face_shows_the_inside_of_the_mask(pictures: dict[str, np.ndarray]) -> None:
     front, back = (one[one[..., 3] == 255][:, :3].mean() for one in (pictures["full"], pictures["from behind"]))
     assert back < 0.7 * front
+
+
+@needs_browser
+def test_hands_and_keys_turn_zoom_and_light(viewer: Path, tmp_path: Path) -> None:
+    seen = json.loads(answer_of(viewer, tmp_path, BY_HAND))
+    assert seen["drag"]["face"] == {"yaw": pytest.approx(20), "pitch": pytest.approx(-10)}
+    assert seen["drag"]["zoom"] == 1
+    assert seen["shift"]["shift"][0] > 0 and seen["shift"]["face"]["yaw"] == 0
+    assert seen["pinch"]["zoom"] == pytest.approx(2) and seen["pinch"]["face"]["yaw"] == 0
+    assert seen["wheel"]["zoom"] > 1.1
+    assert seen["keys"]["face"] == {"yaw": 5, "pitch": -5} and seen["keys"]["zoom"] == pytest.approx(1.1)
+    assert seen["ball"]["lampTurn"] == seen["ball"]["ambientTurn"] == {"yaw": 30, "pitch": 5}
+    assert seen["ball"]["face"]["yaw"] == 0
+    assert seen["highlightOnly"]["lampTurn"]["yaw"] == -5 and seen["highlightOnly"]["ambientTurn"]["yaw"] == 0
+    assert seen["slider"]["shininess"] == pytest.approx(64)
+    assert seen["layer"]["layer"] == 1 and seen["layer"]["disabled"] and not seen["drag"]["disabled"]
 
 
 @needs_browser
