@@ -185,6 +185,7 @@ class RegressorParams(Section):
 class PretrainParams(Section):
     """Supervised warm start on synthetic coefficients, shared by all variants."""
 
+    encoder: Literal["auto", "scratch"]
     iterations: Count
     checkpoint_every: Count
     batch_size: Count

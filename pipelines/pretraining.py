@@ -1,7 +1,8 @@
 """The warm start: the regressor learns the coefficients of synthetic photographs, whose truth is known.
 
 Deviation: the paper says nothing about initialisation. Its 200 k iterations on a GPU make up for it; a laptop has some
-hundred. All variants share this start, so that their comparison stays fair, and every report names it.
+hundred. All variants share this start, so that their comparison stays fair, and every report names it. The warm start
+itself begins with the encoder of the landmark network, which knows where a face's points are.
 """
 
 from contextlib import closing
@@ -23,6 +24,7 @@ from pipelines.checkpoints import Checkpoints, Resumable, Stateful, training_fin
 from pipelines.dataset import EndlessSampler, Pictures, endless_batches, prefetched, shrunk
 from pipelines.device import best_device
 from pipelines.face_model_file import load_face_model
+from pipelines.landmark_encoder import begin_with_landmarks
 from pipelines.params import PretrainParams, RegressorParams
 from pipelines.regression_network import build_regressor, save_regressor
 from pipelines.supervision import Supervision, Truth, TruthLosses
@@ -55,6 +57,7 @@ def pretrain_regressor(
     face_model: Path,
     aligned: Path,
     truth: Path,
+    landmark_weights: Path,
     output: Path,
     *,
     camera: Camera,
@@ -72,18 +75,22 @@ def pretrain_regressor(
     model = load_face_model(face_model)
     network = build_regressor(regressor.model_copy(update={"initialization": "scratch"}), model, None)
     wanted = regressor.initialization == "pretrained"
-    rows = []
+    begins, rows = "scratch", []
     if wanted:
+        if params.encoder == "auto" and begin_with_landmarks(network, regressor.backbone, landmark_weights):
+            begins = "landmarks"
         supervision = Supervision(model, camera, crop_size, params.landmark_weight)
         checkpoints = Checkpoints(
             memo / "pretraining",
-            training_fingerprint([face_model, aligned, truth], _description(camera, crop_size, regressor, params)),
+            training_fingerprint(
+                [face_model, aligned, truth, landmark_weights], _description(camera, crop_size, regressor, params)
+            ),
             every=params.checkpoint_every,
         )
         crops = SyntheticCrops(aligned, truth)
         rows = _train(network, supervision, crops, regressor.input_size, params, checkpoints)
     history = pd.DataFrame(rows, columns=["step", "total", *TruthLosses._fields])
-    save_regressor(output, network, regressor, history, {"initialization": "scratch", "supervised": wanted})
+    save_regressor(output, network, regressor, history, {"initialization": begins, "supervised": wanted})
     if wanted:
         checkpoints.clear()
 
