@@ -31,6 +31,9 @@ from pipelines.supervision import Supervision, Truth, TruthLosses
 from pipelines.truth import true_coefficients, true_landmarks
 from pipelines.truth_rows import rows_with_truth
 
+_CURVES = ("total", *TruthLosses._fields)
+_SHOWN_EVERY = 20  # iterations
+
 
 class SyntheticCrops(Dataset[tuple[Tensor, Truth]]):
     """Crops of synthetic photographs with their truth."""
@@ -89,7 +92,7 @@ def pretrain_regressor(
         )
         crops = SyntheticCrops(aligned, truth)
         rows = _train(network, supervision, crops, regressor.input_size, params, checkpoints)
-    history = pd.DataFrame(rows, columns=["step", "total", *TruthLosses._fields])
+    history = pd.DataFrame(rows, columns=["step", *_CURVES])
     save_regressor(output, network, regressor, history, {"initialization": begins, "supervised": wanted})
     if wanted:
         checkpoints.clear()
@@ -126,6 +129,8 @@ def _train(
     state = checkpoints.load()
     history = [] if state is None else resumable.restore(state)
     done = len(history)
+    curves = torch.zeros((params.iterations, len(_CURVES)), device=device)  # read now and then: a GPU need not wait
+    curves[:done] = torch.tensor([[row[name] for name in _CURVES] for row in history]).view(done, len(_CURVES))
     sampler = EndlessSampler(len(dataset), params.seed, skipped=done * params.batch_size)
     loader = endless_batches(dataset, params.batch_size, sampler)
     iterations = tqdm(range(done, params.iterations), "pretrain", initial=done, total=params.iterations)
@@ -142,11 +147,16 @@ def _train(
             total.backward()
             optimizer.step()
             schedule.step()
-            history.append({"step": step, "total": total.item(), **{n: v.item() for n, v in losses._asdict().items()}})
-            iterations.set_postfix(total=f"{total.item():.3f}")
+            curves[step] = torch.stack([total, *losses]).detach()
+            if step % _SHOWN_EVERY == 0:
+                iterations.set_postfix(total=f"{total.item():.3f}")
             if checkpoints.due(step):
-                checkpoints.save(resumable.state(step + 1, history))
-    return history
+                checkpoints.save(resumable.state(step + 1, _rows(curves[: step + 1])))
+    return _rows(curves)
+
+
+def _rows(curves: Float[Tensor, "N C"]) -> list[dict[str, float]]:
+    return [{"step": step, **dict(zip(_CURVES, losses, strict=True))} for step, losses in enumerate(curves.tolist())]
 
 
 def _on(device: str, known: Truth) -> Truth:
