@@ -190,6 +190,7 @@ class PretrainParams(Section):
     checkpoint_every: Count
     batch_size: Count
     learning_rate: Positive
+    vertex_weight: Positive
     landmark_weight: Positive
     shift: Fraction
     log_scale: Fraction

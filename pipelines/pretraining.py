@@ -82,7 +82,9 @@ def pretrain_regressor(
     if wanted:
         if params.encoder == "auto" and begin_with_landmarks(network, regressor.backbone, landmark_weights):
             begins = "landmarks"
-        supervision = Supervision(model, camera, crop_size, params.landmark_weight)
+        supervision = Supervision(
+            model, camera, crop_size, vertex_weight=params.vertex_weight, landmark_weight=params.landmark_weight
+        )
         checkpoints = Checkpoints(
             memo / "pretraining",
             training_fingerprint(
