@@ -12,6 +12,7 @@ from pipelines.tables import MEASURED, Paper, TableCell, TableSpec
 ROW_LABELS = {
     "full": "full", "no_id": "− id", "no_photo": "− photo", "no_lmk": "− lmk", "no_mouth": "− mouth",
     "no_lmk_mouth": "− lmk − mouth", "no_reg": "− reg", "no_uniform": "− uniform", "mean_face": "mean face",
+    "wsl_control": "WSL control (ours, diffuse-only)",
     "mean_prediction": "mean prediction", "truth": "truth",
     "3ddfa_v2": "3DDFA_V2", "mgcnet": "MGCNet", "wsl": "WSL (Deep3D)", "prnet": "PRNet", "ringnet": "RingNet",
 }

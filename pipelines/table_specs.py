@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from pipelines.identity_spread import SPREAD_MODES, TRUTH
 from pipelines.mean_prediction import MEAN_PREDICTION
-from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS
+from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS, WSL_CONTROL
 from pipelines.tables import Column, TableSpec
 
 _REAL_NAMES = {"micc": "MICC Florence 2D/3D", "facescape": "FaceScape", "aflw2000": "AFLW2000-3D"}
@@ -20,7 +20,7 @@ def table_specs(
     """
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
     ablation = (*variants, MEAN_FACE)
-    compared = (*COMPARED_METHODS, *PEERS)
+    compared = (*(method for method in COMPARED_METHODS if method in ablation), *PEERS)
     peers = frozenset(PEERS)
     data = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
     specs = [
@@ -107,7 +107,17 @@ def table_specs(
             metrics_path="skin_tones",
         ),
     ]
-    return [replace(spec, caption=f"{spec.caption}; the regressor began with {initialization}") for spec in specs]
+    began = f"; the regressor began with {initialization}"
+    return [replace(spec, caption=spec.caption + began + _control_text(spec.rows)) for spec in specs]
+
+
+def _control_text(rows: tuple[str, ...]) -> str:
+    if WSL_CONTROL not in rows:
+        return ""
+    return (
+        "; the WSL control was trained here like full, without specular part and inner-mouth loss, as Deep3DFaceRecon"
+        " models a picture; it is not that network"
+    )
 
 
 _SPLIT = (("colour", "", 3), ("mouth", "px", 2))

@@ -15,12 +15,16 @@ from models.highlight_leak import facing, highlight_leak
 from models.renderer import landmark_pixels, pose_face
 from models.scores import TruthErrors, truth_errors
 from pipelines.mean_prediction import MEAN_PREDICTION
-from pipelines.methods import MEAN_FACE
+from pipelines.methods import MEAN_FACE, WSL_CONTROL
 from pipelines.scoring import OK, SCORE_COLUMNS, finite_batches, with_diverged
 from pipelines.truth import true_coefficients, true_landmarks
 
 MEASURES = (*TruthErrors._fields, "landmarks", "highlight_leak")
-_NOT_ESTIMATED = {MEAN_FACE: ("light_direction", "shininess"), MEAN_PREDICTION: ("landmarks",)}
+_NOT_ESTIMATED = {
+    WSL_CONTROL: ("specular", "light_direction", "shininess"),
+    MEAN_FACE: ("light_direction", "shininess"),
+    MEAN_PREDICTION: ("landmarks",),
+}
 SKIN_TONES = ("dark", "medium", "light")  # terciles of the individual typology angle
 
 

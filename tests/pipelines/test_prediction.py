@@ -34,7 +34,7 @@ from pipelines.variant_prediction import VariantInputs, predict_variant
 from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
 from tests.training_process import toy_train_params
 
-VARIANTS: tuple[Variant, ...] = ("full", "no_lmk")
+VARIANTS: tuple[Variant, ...] = ("full", "no_lmk", "wsl_control")
 COUNT = 6
 PAPER = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
 
@@ -49,9 +49,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     truth = read_rows(root / "truth")
     write_rows(root / "truth", truth.assign(skin_tone_ita=np.linspace(-30, 75, COUNT + 1)))
     _write_benchmarks(root)
-    _write_weights(root / "weights/full", root, diverged=False)
-    _write_weights(root / "weights/no_lmk", root, diverged=True)
     for variant in VARIANTS:
+        _write_weights(root / "weights" / variant, root, diverged=variant == "no_lmk")
         _predict_variant(root, variant, root / "predictions" / variant)
     _predict_mean_face(root, root / "predictions/mean_face")
     return root
@@ -146,6 +145,15 @@ def test_variants_are_predicted_for_the_test_photographs_and_the_ablation_only(t
     assert full.groupby("benchmark").size().to_dict() == {"test": COUNT, "micc": 3, "facescape": 2, "aflw2000": COUNT}
 
 
+def test_the_control_is_predicted_everywhere_as_the_same_network_without_highlight(tree: Path) -> None:
+    full, control = (
+        pd.read_parquet(tree / f"predictions/{name}/coefficients.parquet") for name in ("full", "wsl_control")
+    )
+    pd.testing.assert_frame_equal(full.drop(columns="light_strength"), control.drop(columns="light_strength"))
+    face = pose_face(load_face_model(tree / "face_model.h5"), coefficients_from_rows(control), CAMERA)
+    assert not face.lit_specular.any() and face.lit_diffuse.mean() > 0
+
+
 def test_meshes_of_a_clip_are_averaged(tree: Path) -> None:
     model: FaceModel = load_face_model(tree / "face_model.h5")
     table = read_coefficients(tree / "predictions/full/coefficients.parquet", "micc").set_index("key")
@@ -233,7 +241,7 @@ def reports(tree: Path) -> Path:
         benchmarks=tree / "benchmarks",
         predictions=tree / "predictions",
         paper=PAPER,
-        variants=("full", "no_lmk"),
+        variants=VARIANTS,
         params=params.evaluate,
         benchmark_params=params.benchmarks,
         regressor_params=params.regressor,
@@ -252,12 +260,15 @@ def test_every_table_has_numbers_for_methods_and_nan_for_the_diverged(reports: P
     assert math.isnan(metrics["table2"]["facescape"]["all"]["no_lmk"]["mean_mm"])
     assert metrics["table2"]["facescape"]["all"]["mean_face"]["n"] == 1
     micc = metrics["table3"]["micc"]
-    assert set(micc) == {"cooperative", "indoor"} and set(micc["indoor"]) == {"full", "mean_face"}
+    assert set(micc) == {"cooperative", "indoor"} and set(micc["indoor"]) == {"full", "wsl_control", "mean_face"}
     assert 0 < micc["indoor"]["mean_face"]["mean_mm"] < 5
     assert set(metrics["table4"]["facescape"]) == {"neutral", "grin"}
     assert metrics["table5"]["aflw2000"]["px"]["mean_face"]["n"] == COUNT
     assert metrics["truth"]["pose"]["mean_face"]["mean"] < 10  # degrees
     assert "mean_face" not in metrics["truth"]["light_direction"]
+    for unknown in ("specular", "light_direction", "shininess"):
+        assert "full" in metrics["truth"][unknown] and "wsl_control" not in metrics["truth"][unknown]
+    assert metrics["truth"]["diffuse"]["wsl_control"] == metrics["truth"]["diffuse"]["full"]  # the same toy network
     assert metrics["truth"]["landmarks"]["mean_face"]["mean"] < 2.0  # px of 64
     assert "no_lmk" in metrics["truth"]["highlight_leak"] and math.isnan(metrics["truth"]["pose"]["no_lmk"]["mean"])
     assert math.isnan(metrics["variance"]["identity"]["least"]["no_lmk"]["mean"])
@@ -278,7 +289,7 @@ def test_colour_error_counts_pixels_that_the_photograph_shows_as_face(tree: Path
 
 def test_a_sample_without_a_face_is_a_row_and_no_number(reports: Path) -> None:
     rows = pd.read_parquet(reports / "scores/table3_micc.parquet")
-    assert rows.loc[rows["column"] == "outdoor", "status"].tolist() == ["no face", "no face"]
+    assert rows.loc[rows["column"] == "outdoor", "status"].tolist() == ["no face", "no face", "no face"]
     assert "no data" in (reports / "tables/table3_micc.md").read_text()
 
 

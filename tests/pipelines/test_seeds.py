@@ -104,6 +104,8 @@ def cells_of(claim: Claim, value: float, *others: float) -> dict[Place, Cell]:
         ("colour: error of full", (0.31, 0.4), 0.775, False),
         ("colour: error of full", (math.nan, 0.4), math.nan, False),
         ("colour: error of no_photo", (0.2, math.nan, 0.1, 0.16), 1.25, True),  # of those that did not diverge
+        ("highlight: colour error of full", (0.09, 0.1), 0.9, True),
+        ("inner mouth: error of full", (3.3, 3.0), 1.1, False),
         ("landmarks: error of no_lmk", (3.0, 2.9, 1.0), 3.0 / 2.9, False),  # worst, but not clearly
         ("landmarks: error of no_lmk", (math.nan, 2.9), math.inf, True),
         ("shape: error of no_reg", (1.0, 1.1), 1.0 / 1.1, False),
@@ -124,7 +126,7 @@ def test_claims_have_a_number_and_a_limit(words: str, values: tuple[float, ...],
 
 def test_claims_are_about_cells_that_the_tables_have() -> None:
     specs = table_specs(
-        ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform"),
+        ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform", "wsl_control"),
         twins=dict.fromkeys(("micc", "facescape", "aflw2000"), True),
         synthetic_test=True,
         protocol="p",

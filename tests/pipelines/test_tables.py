@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipelines.table_files import write_table
+from pipelines.table_files import ROW_LABELS, write_table
 from pipelines.table_specs import table_specs
 from pipelines.tables import NO_PAPER, Column, Paper, TableCell, TableSpec, build_cells, metrics_tree, read_paper
 
@@ -119,6 +119,20 @@ def test_captions_call_twins_synthetic_and_real_data_by_name() -> None:
     assert specs["table4_facescape"].caption.startswith("FaceScape")
     assert "held-out test photographs" in specs["table1_pixel_error"].caption
     assert all(spec.caption.endswith("; the regressor began with ImageNet weights") for spec in found)
+
+
+def test_the_control_stands_after_the_variants_and_beside_ours_and_is_said_to_be_no_peer() -> None:
+    twins = dict.fromkeys(("micc", "facescape", "aflw2000"), True)
+    variants = (*VARIANTS, "wsl_control")
+    found = table_specs(variants, twins=twins, synthetic_test=True, protocol="p", initialization="i")
+    specs = {one.name: one for one in found}
+    assert specs["table1_pixel_error"].rows[-2:] == ("wsl_control", "mean_face")
+    assert specs["table2_facescape_ablation"].rows[-2:] == ("wsl_control", "mean_face")
+    for name in ("table3_micc", "table4_facescape", "table5_aflw2000_mouth"):
+        assert specs[name].rows[:3] == ("full", "wsl_control", "mean_face")
+        assert "wsl" in specs[name].not_built and "wsl_control" not in specs[name].not_built
+    assert all("it is not that network" in spec.caption for spec in found)
+    assert ROW_LABELS["wsl_control"] != ROW_LABELS["wsl"]
 
 
 def test_a_missing_paper_file_is_named(tmp_path: Path) -> None:
