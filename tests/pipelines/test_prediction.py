@@ -25,11 +25,10 @@ from pipelines.objective import Objective
 from pipelines.params import Variant
 from pipelines.refinement import Refined
 from pipelines.regression_network import save_regressor
-from pipelines.scoring import MethodPredictions, pixel_error_scores
+from pipelines.scoring import MethodPredictions
 from pipelines.shards import ShardReader, ShardWriter, encode_png, read_rows, write_rows
 from pipelines.truth import true_coefficients
 from pipelines.truth_rows import rows_with_truth
-from pipelines.truth_scoring import by_skin_tone
 from pipelines.variant_prediction import VariantInputs, predict_variant
 from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
 from tests.training_process import toy_train_params
@@ -232,9 +231,11 @@ def reports(tree: Path) -> Path:
         truth=tree / "truth",
         benchmarks=tree / "benchmarks",
         predictions=tree / "predictions",
+        recognizer=tree / "recognizer",
         paper=PAPER,
         variants=("full", "no_lmk"),
         params=params.evaluate,
+        interval_params=params.intervals,
         benchmark_params=params.benchmarks,
         regressor_params=params.regressor,
         camera=CAMERA,
