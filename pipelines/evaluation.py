@@ -26,14 +26,13 @@ from pipelines.picture_scoring import COLOUR_ERROR, PICTURE_MEASURES, load_photo
 from pipelines.score_splits import by_skin_tone, by_yaw, landmark_yaws, true_yaws
 from pipelines.scoring import MethodPredictions, joined, mouth_scores
 from pipelines.shape_scoring import shape_scores
-from pipelines.split_specs import BY_SKIN_TONE, BY_YAW, SPLIT_BY_SKIN_TONE, split_specs
+from pipelines.split_specs import SPLIT_BY_SKIN_TONE, split_specs
 from pipelines.table_files import write_table
 from pipelines.table_specs import table_specs
-from pipelines.tables import NO_PAPER, TableSpec, build_cells, metrics_tree, read_paper
+from pipelines.tables import BY_SKIN_TONE, BY_YAW, NO_PAPER, TableSpec, build_cells, metrics_tree, read_paper
 from pipelines.truth_rows import rows_with_truth
 from pipelines.truth_scoring import truth_scores
 
-DETAILS = "details"  # folder of the extra tables, within that of the tables
 Scores = dict[str, pd.DataFrame]
 # Where the samples of a table come from; Table 1's are the test photographs.
 _SAMPLES_OF = {
@@ -188,13 +187,13 @@ def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metr
     shutil.rmtree(tables, ignore_errors=True)
     for spec in specs:
         write_table(tables, spec, cells[spec.name], paper.get(spec.name, NO_PAPER))
-    _write_details(inputs, specs, scores, tables / DETAILS)
+    _write_details(inputs, specs, scores, tables)
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(metrics_tree(specs, cells), indent=1, sort_keys=True) + "\n")
 
 
 def _write_details(inputs: EvaluationInputs, specs: Sequence[TableSpec], scores: Scores, folder: Path) -> None:
-    """Write the split tables, and the five tables with confidence intervals."""
+    """Write, beside the tables, those split by skin tone and yaw, and the paper's five with confidence intervals."""
     for spec in split_specs(specs):
         write_table(folder, spec, build_cells(spec, scores[spec.name], NO_PAPER), NO_PAPER)
     subjects = _subjects(inputs)

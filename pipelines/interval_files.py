@@ -9,9 +9,7 @@ from pathlib import Path
 from pipelines.intervals import IntervalCell
 from pipelines.params import IntervalsParams
 from pipelines.table_files import ROW_LABELS, csv_text, write_grid
-from pipelines.tables import TableSpec
-
-INTERVALS = "_intervals"  # what the names of these tables end with
+from pipelines.tables import INTERVALS, TableSpec
 
 
 def write_intervals(folder: Path, spec: TableSpec, cells: Sequence[IntervalCell], params: IntervalsParams) -> None:

@@ -35,7 +35,9 @@ class PhotographLabels(NamedTuple):
 
 def load_photograph_labels(labels: Path, recognizer: Path) -> PhotographLabels:
     """The labels in a folder with the recogniser that made their features."""
-    return PhotographLabels(labels, load_recognizer(recognizer), load_features(labels / "features"))
+    tested = set(crops(labels / "aligned", "test")["key"])
+    features = {key: feature for key, feature in load_features(labels / "features").items() if key in tested}
+    return PhotographLabels(labels, load_recognizer(recognizer), features)
 
 
 def picture_scores(

@@ -10,6 +10,8 @@ import pandas as pd
 import yaml
 
 MEASURED, NAN, NOT_BUILT, NO_DATA, PAPER_ONLY = "measured", "diverged", "not built", "no data", "paper only"
+# Extra tables are named after the table that they say more about: table3_micc_intervals.
+INTERVALS, BY_SKIN_TONE, BY_YAW = "_intervals", "_by_skin_tone", "_by_yaw"
 
 
 class Column(NamedTuple):
