@@ -130,8 +130,8 @@ def table_specs(
 
 
 _MOUTH_SCALES = {  # of a twin, or not
-    True: "in mm by the scale at which the twin was photographed, that at the depth of the face model's origin, from"
-    " which the lips are less than 2 cm away",
+    True: "in mm by the scale at which the twin was photographed, that at the depth of the face model's origin,"
+    " about 2 cm from the lips at most",
     False: "photographs have no metric scale, so nothing is measured in mm",
 }
 _SPLIT = (("colour", "", 3), ("mouth", "px", 2))
