@@ -272,6 +272,14 @@ class EvaluateParams(Section):
     direction: Literal["scan_to_mesh", "mesh_to_scan"]
 
 
+class IntervalsParams(Section):
+    """Bootstrap confidence intervals of the tables; not part of the protocol, so that references stay comparable."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    resamples: Count
+    seed: int
+
+
 class FiguresParams(Section):
     """How many examples the figures show."""
 
@@ -315,6 +323,7 @@ class Params(Section):
     benchmarks: BenchmarksParams
     predict: PredictParams
     evaluate: EvaluateParams
+    intervals: IntervalsParams
     figures: FiguresParams
     check: CheckParams
     track: TrackParams

@@ -157,6 +157,13 @@ def test_methods_that_were_not_built_are_left_out(tmp_path: Path) -> None:
     assert [place.row for place in cells] == ["full"]
 
 
+def test_what_only_says_more_about_a_table_is_not_a_table(folders: dict[int, Path]) -> None:
+    places = read_tables(folders[1]).keys()
+    for suffix in ("_intervals", "_by_skin_tone", "_by_yaw"):
+        (folders[1] / f"table2{suffix}.csv").write_text("table,row,column,mean,low\ntable2,other,all,1,0\n")
+    assert read_tables(folders[1]).keys() == places
+
+
 def test_other_cells_or_counts_are_refused(folders: dict[int, Path], tmp_path: Path) -> None:
     first = read_tables(folders[1])
     with pytest.raises(ValueError, match=r"table2, full, all: 20 samples with seed 1, 19 with seed 4; .*one pipeline"):
