@@ -13,16 +13,22 @@ from models.landmarks import LANDMARKS
 
 
 def pixel_error(
-    image: Float[Tensor, "B 3 H W"], rendering: Float[Tensor, "B 3 H W"], mask: Float[Tensor, "B 1 H W"]
+    image: Float[Tensor, "B 3 H W"],
+    rendering: Float[Tensor, "B 3 H W"],
+    mask: Float[Tensor, "B 1 H W"],
+    *,
+    power: int = 1,
 ) -> Float[Tensor, "B"]:
     """Mean colour distance within a mask of zeros and ones, both pictures sRGB in 0..1; one where the mask is empty.
+
+    With `power` 2 it is the mean of the squared distances, from which a spread over pixels follows.
 
     Deviation: the paper does not define Table 1's error. This is the Euclidean distance of Eq. 8, averaged over M; a
     face that is missed altogether counts as 1 (a black picture before a white one has 1.73).
     """
     distance = torch.linalg.vector_norm(image - rendering, dim=1, keepdim=True)
     area = mask.sum(dim=(1, 2, 3))
-    error = (distance * mask).sum(dim=(1, 2, 3)) / area.clamp_min(1)
+    error = (distance.pow(power) * mask).sum(dim=(1, 2, 3)) / area.clamp_min(1)
     return torch.where(area > 0, error, torch.ones_like(error))
 
 

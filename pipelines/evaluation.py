@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,22 +12,35 @@ from models.camera import Camera
 from models.face_model import FaceModel
 from models.shape_error import Protocol
 from pipelines.benchmarks.common import BENCHMARKS, TWIN, read_samples
+from pipelines.benchmarks.twin_scale import crop_pixels_per_mm
 from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
 from pipelines.identity_spread import TRUTH, spread_scores
 from pipelines.initialization import initialization_text
+from pipelines.interval_files import write_intervals
+from pipelines.intervals import interval_cells
 from pipelines.mean_prediction import MEAN_PREDICTION, mean_prediction
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE
-from pipelines.params import BenchmarksParams, EvaluateParams, RegressorParams
-from pipelines.scoring import MethodPredictions, joined, mouth_scores, pixel_error_scores
+from pipelines.params import BenchmarksParams, EvaluateParams, IntervalsParams, RegressorParams
+from pipelines.picture_scoring import COLOUR_ERROR, PICTURE_MEASURES, load_photograph_labels, picture_scores
+from pipelines.score_splits import by_skin_tone, by_yaw, landmark_yaws, true_yaws
+from pipelines.scoring import MethodPredictions, joined, mouth_scores
 from pipelines.shape_scoring import shape_scores
+from pipelines.split_specs import SPLIT_BY_SKIN_TONE, split_specs
 from pipelines.table_files import write_table
 from pipelines.table_specs import table_specs
-from pipelines.tables import NO_PAPER, build_cells, metrics_tree, read_paper
+from pipelines.tables import BY_SKIN_TONE, BY_YAW, NO_PAPER, TableSpec, build_cells, metrics_tree, read_paper
 from pipelines.truth_rows import rows_with_truth
-from pipelines.truth_scoring import by_skin_tone, truth_scores
+from pipelines.truth_scoring import truth_scores
 
 Scores = dict[str, pd.DataFrame]
+# Where the samples of a table come from; Table 1's are the test photographs.
+_SAMPLES_OF = {
+    "table2_facescape_ablation": "facescape",
+    "table3_micc": "micc",
+    "table4_facescape": "facescape",
+    "table5_aflw2000_mouth": "aflw2000",
+}
 
 
 class EvaluationInputs(NamedTuple):
@@ -38,9 +51,11 @@ class EvaluationInputs(NamedTuple):
     truth: Path
     benchmarks: Path
     predictions: Path
+    recognizer: Path
     paper: Path
     variants: tuple[str, ...]
     params: EvaluateParams
+    interval_params: IntervalsParams
     benchmark_params: BenchmarksParams
     regressor_params: RegressorParams
     camera: Camera
@@ -69,22 +84,21 @@ def all_scores(inputs: EvaluationInputs) -> Scores:
     model = load_face_model(inputs.face_model)
     methods = [MethodPredictions(name, inputs.predictions / name) for name in (*inputs.variants, MEAN_FACE)]
     compared = [method for method in methods if method.method in COMPARED_METHODS]
-    colour = joined(
-        pixel_error_scores(one, inputs.labels, model=model, camera=inputs.camera, crop_size=inputs.crop_size)
-        for one in methods
+    labels = load_photograph_labels(inputs.labels, inputs.recognizer)
+    pictures = joined(
+        picture_scores(one, labels, model=model, camera=inputs.camera, crop_size=inputs.crop_size) for one in methods
     )
+    beyond = pictures["column"].isin(PICTURE_MEASURES)
     aflw2000 = inputs.benchmarks / "aflw2000"
+    scale = crop_pixels_per_mm(aflw2000, read_samples(aflw2000))
     mouth = joined(
-        mouth_scores(one, aflw2000, model=model, camera=inputs.camera, crop_size=inputs.crop_size) for one in compared
+        mouth_scores(one, aflw2000, model=model, camera=inputs.camera, crop_size=inputs.crop_size, pixels_per_mm=scale)
+        for one in compared
     )
     truth = rows_with_truth(inputs.labels / "aligned", inputs.truth, "test", "extra").set_index("key")
-    tones = {sample.sample: sample.skin_tone_ita for sample in read_samples(aflw2000)}
-    split = [
-        by_skin_tone(colour, dict(truth["skin_tone_ita"]) if len(truth) else {}, prefix="colour"),
-        by_skin_tone(mouth[mouth["column"] == "px"], tones, prefix="mouth"),
-    ]
-    return {
-        "table1_pixel_error": colour,
+    scores = {
+        "table1_pixel_error": pictures[~beyond],
+        "picture_measures": pictures[beyond],
         "table2_facescape_ablation": _shapes(inputs, methods, "facescape", model, of_ablation=True).assign(
             column="all"
         ),
@@ -96,7 +110,29 @@ def all_scores(inputs: EvaluationInputs) -> Scores:
             for name, table in _with_mean_prediction(inputs, methods, truth)
         ),
         "identity_spread": _identity_spreads(inputs, methods, truth),
-        "skin_tones": joined(split),
+    }
+    return scores | _split_scores(inputs, scores, truth, model)
+
+
+def _split_scores(inputs: EvaluationInputs, scores: Scores, truth: pd.DataFrame, model: FaceModel) -> Scores:
+    """Scores of Tables 1 to 5 by skin tone, and of Tables 1 and 5 by yaw."""
+    samples = {name: read_samples(inputs.benchmarks / name) for name in BENCHMARKS}
+    tones = {name: {one.sample: one.skin_tone_ita for one in found} for name, found in samples.items()}
+    colour, mouth = scores["table1_pixel_error"], scores["table5_aflw2000_mouth"]
+    yaws = landmark_yaws(samples["aflw2000"], model=model, camera=inputs.camera, crop_size=inputs.crop_size)
+    both = [
+        by_skin_tone(
+            colour[colour["column"] == COLOUR_ERROR].assign(column="colour"),
+            dict(truth["skin_tone_ita"]) if len(truth) else {},
+        ),
+        by_skin_tone(mouth[mouth["column"] == "px"].assign(column="mouth"), tones["aflw2000"]),
+    ]
+    shapes = {name + BY_SKIN_TONE: by_skin_tone(scores[name], tones[_SAMPLES_OF[name]]) for name in SPLIT_BY_SKIN_TONE}
+    return {
+        "skin_tones": joined(both),
+        **shapes,
+        f"table1_pixel_error{BY_YAW}": by_yaw(colour, true_yaws(truth)),
+        f"table5_aflw2000_mouth{BY_YAW}": by_yaw(mouth, yaws),
     }
 
 
@@ -151,5 +187,27 @@ def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metr
     shutil.rmtree(tables, ignore_errors=True)
     for spec in specs:
         write_table(tables, spec, cells[spec.name], paper.get(spec.name, NO_PAPER))
+    _write_details(inputs, specs, scores, tables)
     metrics.parent.mkdir(parents=True, exist_ok=True)
     metrics.write_text(json.dumps(metrics_tree(specs, cells), indent=1, sort_keys=True) + "\n")
+
+
+def _write_details(inputs: EvaluationInputs, specs: Sequence[TableSpec], scores: Scores, folder: Path) -> None:
+    """Write, beside the tables, those split by skin tone and yaw, and the paper's five with confidence intervals."""
+    for spec in split_specs(specs):
+        write_table(folder, spec, build_cells(spec, scores[spec.name], NO_PAPER), NO_PAPER)
+    subjects = _subjects(inputs)
+    for spec in (spec for spec in specs if spec.name in subjects):
+        cells = interval_cells(spec, scores[spec.name], subjects[spec.name], inputs.interval_params)
+        write_intervals(folder, spec, cells, inputs.interval_params)
+
+
+def _subjects(inputs: EvaluationInputs) -> dict[str, Mapping[str, str]]:
+    """Whom each sample shows, by table; a photograph without an identity shows a person of its own."""
+    tested = crops(inputs.labels / "aligned", "test")
+    people = tested["identity"].where(tested["identity"] != "", tested["key"])
+    benchmarks = {
+        table: {sample.sample: sample.subject for sample in read_samples(inputs.benchmarks / name)}
+        for table, name in _SAMPLES_OF.items()
+    }
+    return {"table1_pixel_error": dict(zip(tested["key"], people, strict=True)), **benchmarks}

@@ -1,4 +1,4 @@
-"""What the regressor is trained for: the six losses of a batch of predictions, weighted for a row of the ablation."""
+"""What the regressor is trained for: the six losses of a batch of predictions, weighted for a variant."""
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from models.losses import (
 from models.renderer import Rendering, diffuse_picture, full_picture, landmark_pixels, pose_face, render
 from pipelines.dataset import Batch, Prepared
 from pipelines.params import TrainParams, Variant
+from pipelines.variants import variant_full_weight, variant_weights
 
 
 class Objective(nn.Module):
@@ -38,8 +39,8 @@ class Objective(nn.Module):
     ) -> None:
         super().__init__()
         self.model, self.recognizer, self.camera = model, recognizer.eval().requires_grad_(False), camera
-        self.crop_size, self.params = crop_size, params
-        self.weights = variant_weights(params, variant)
+        self.crop_size, self.params, self.variant = crop_size, params, variant
+        self.weights, self.full_weight = variant_weights(params, variant), variant_full_weight(params, variant)
         self.register_buffer("importance", landmark_importance(params.important_landmarks))
         self.register_buffer("uniform_vertices", torch.where(model.region_mask("skin", "nose"))[0])
 
@@ -62,7 +63,7 @@ class Objective(nn.Module):
                 full,
                 mask=prepared.face * rendering.coverage,
                 skin_probability=prepared.skin,
-                full_weight=self.params.full_weight,
+                full_weight=self.full_weight,
             ),
             lmk=landmark_loss(landmark_pixels(self.model, face, self.crop_size), batch.landmarks, self.importance),
             mouth=mouth_loss(rendering.mouth, prepared.mouth, (self.crop_size / self.params.render_size) ** 2),
@@ -75,11 +76,3 @@ class Objective(nn.Module):
         if self.weights["id"] == 0:
             return full.new_full((), torch.nan)
         return identity_loss(features, self.recognizer(full))
-
-
-def variant_weights(params: TrainParams, variant: Variant) -> dict[str, float]:
-    """Loss weights of Eq. 6 for a row of the ablation: `no_<loss>` has that loss at zero."""
-    weights = params.weights.model_dump()
-    if variant != "full":
-        weights[variant.removeprefix("no_")] = 0.0
-    return weights

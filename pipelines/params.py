@@ -14,7 +14,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
 
-Variant = Literal["full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform"]
+Variant = Literal["full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform", "wsl_control"]
 Precision = Literal["auto", "fp32", "bf16"]
 LossName = Literal["id", "photo", "lmk", "mouth", "reg", "uniform"]
 PhotographsLayout = Literal["auto", "folder", "list", "archive", "celeba", "ffhq", "300w_lp", "celebamask_hq", "lapa"]
@@ -185,10 +185,12 @@ class RegressorParams(Section):
 class PretrainParams(Section):
     """Supervised warm start on synthetic coefficients, shared by all variants."""
 
+    encoder: Literal["auto", "scratch"]
     iterations: Count
     checkpoint_every: Count
     batch_size: Count
     learning_rate: Positive
+    vertex_weight: Positive
     landmark_weight: Positive
     shift: Fraction
     log_scale: Fraction
@@ -270,6 +272,14 @@ class EvaluateParams(Section):
     direction: Literal["scan_to_mesh", "mesh_to_scan"]
 
 
+class IntervalsParams(Section):
+    """Bootstrap confidence intervals of the tables; not part of the protocol, so that references stay comparable."""
+
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+    resamples: Count
+    seed: int
+
+
 class FiguresParams(Section):
     """How many examples the figures show."""
 
@@ -313,6 +323,7 @@ class Params(Section):
     benchmarks: BenchmarksParams
     predict: PredictParams
     evaluate: EvaluateParams
+    intervals: IntervalsParams
     figures: FiguresParams
     check: CheckParams
     track: TrackParams

@@ -1,7 +1,8 @@
 """The warm start: the regressor learns the coefficients of synthetic photographs, whose truth is known.
 
 Deviation: the paper says nothing about initialisation. Its 200 k iterations on a GPU make up for it; a laptop has some
-hundred. All variants share this start, so that their comparison stays fair, and every report names it.
+hundred. All variants share this start, so that their comparison stays fair, and every report names it. The warm start
+itself begins with the encoder of the landmark network, which knows where a face's points are.
 """
 
 from contextlib import closing
@@ -23,11 +24,15 @@ from pipelines.checkpoints import Checkpoints, Resumable, Stateful, training_fin
 from pipelines.dataset import EndlessSampler, Pictures, endless_batches, prefetched, shrunk
 from pipelines.device import best_device
 from pipelines.face_model_file import load_face_model
+from pipelines.landmark_encoder import begin_with_landmarks
 from pipelines.params import PretrainParams, RegressorParams
 from pipelines.regression_network import build_regressor, save_regressor
 from pipelines.supervision import Supervision, Truth, TruthLosses
 from pipelines.truth import true_coefficients, true_landmarks
 from pipelines.truth_rows import rows_with_truth
+
+_CURVES = ("total", *TruthLosses._fields)
+_SHOWN_EVERY = 20  # iterations
 
 
 class SyntheticCrops(Dataset[tuple[Tensor, Truth]]):
@@ -55,6 +60,7 @@ def pretrain_regressor(
     face_model: Path,
     aligned: Path,
     truth: Path,
+    landmark_weights: Path,
     output: Path,
     *,
     camera: Camera,
@@ -72,18 +78,24 @@ def pretrain_regressor(
     model = load_face_model(face_model)
     network = build_regressor(regressor.model_copy(update={"initialization": "scratch"}), model, None)
     wanted = regressor.initialization == "pretrained"
-    rows = []
+    begins, rows = "scratch", []
     if wanted:
-        supervision = Supervision(model, camera, crop_size, params.landmark_weight)
+        if params.encoder == "auto" and begin_with_landmarks(network, regressor.backbone, landmark_weights):
+            begins = "landmarks"
+        supervision = Supervision(
+            model, camera, crop_size, vertex_weight=params.vertex_weight, landmark_weight=params.landmark_weight
+        )
         checkpoints = Checkpoints(
             memo / "pretraining",
-            training_fingerprint([face_model, aligned, truth], _description(camera, crop_size, regressor, params)),
+            training_fingerprint(
+                [face_model, aligned, truth, landmark_weights], _description(camera, crop_size, regressor, params)
+            ),
             every=params.checkpoint_every,
         )
         crops = SyntheticCrops(aligned, truth)
         rows = _train(network, supervision, crops, regressor.input_size, params, checkpoints)
-    history = pd.DataFrame(rows, columns=["step", "total", *TruthLosses._fields])
-    save_regressor(output, network, regressor, history, {"initialization": "scratch", "supervised": wanted})
+    history = pd.DataFrame(rows, columns=["step", *_CURVES])
+    save_regressor(output, network, regressor, history, {"initialization": begins, "supervised": wanted})
     if wanted:
         checkpoints.clear()
 
@@ -119,6 +131,8 @@ def _train(
     state = checkpoints.load()
     history = [] if state is None else resumable.restore(state)
     done = len(history)
+    curves = torch.zeros((params.iterations, len(_CURVES)), device=device)  # read now and then: a GPU need not wait
+    curves[:done] = torch.tensor([[row[name] for name in _CURVES] for row in history]).view(done, len(_CURVES))
     sampler = EndlessSampler(len(dataset), params.seed, skipped=done * params.batch_size)
     loader = endless_batches(dataset, params.batch_size, sampler)
     iterations = tqdm(range(done, params.iterations), "pretrain", initial=done, total=params.iterations)
@@ -135,11 +149,16 @@ def _train(
             total.backward()
             optimizer.step()
             schedule.step()
-            history.append({"step": step, "total": total.item(), **{n: v.item() for n, v in losses._asdict().items()}})
-            iterations.set_postfix(total=f"{total.item():.3f}")
+            curves[step] = torch.stack([total, *losses]).detach()
+            if step % _SHOWN_EVERY == 0:
+                iterations.set_postfix(total=f"{total.item():.3f}")
             if checkpoints.due(step):
-                checkpoints.save(resumable.state(step + 1, history))
-    return history
+                checkpoints.save(resumable.state(step + 1, _rows(curves[: step + 1])))
+    return _rows(curves)
+
+
+def _rows(curves: Float[Tensor, "N C"]) -> list[dict[str, float]]:
+    return [{"step": step, **dict(zip(_CURVES, losses, strict=True))} for step, losses in enumerate(curves.tolist())]
 
 
 def _on(device: str, known: Truth) -> Truth:

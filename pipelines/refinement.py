@@ -16,6 +16,7 @@ from models.losses import total_loss
 from models.networks.regressor import coefficients_from_raw, raw_from_coefficients, sizes_of
 from pipelines.dataset import Batch, Prepared, prepare
 from pipelines.objective import Objective
+from pipelines.variants import modelled
 
 
 class Refined(NamedTuple):
@@ -73,12 +74,12 @@ def _descended(
     optimizer = torch.optim.Adam([raw], lr=learning_rate)
     schedule = CosineAnnealingLR(optimizer, T_max=steps)
     for _ in range(steps):
-        losses, _ = objective(coefficients_from_raw(raw, sizes), batch, prepared)
+        losses, _ = objective(modelled(coefficients_from_raw(raw, sizes), objective.variant), batch, prepared)
         total = len(raw) * total_loss(losses, objective.weights)  # a sum: the gradient of one knows no others
         (raw.grad,) = torch.autograd.grad(total, raw)
         optimizer.step()
         schedule.step()
-    return coefficients_from_raw(raw.detach(), sizes)
+    return modelled(coefficients_from_raw(raw.detach(), sizes), objective.variant)
 
 
 def _like(chosen: Bool[Tensor, "B"], values: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""One number for one sample, from pictures: colour error and mouth landmarks.
+"""One number for one sample: the form of all score tables, and the scores of the mouth's landmarks.
 
 Every score table has the columns `row` (the method), `column` (of the table), `sample`, `value` and `status`: "ok",
 "diverged" (no result, value NaN), "no face" (no crop to predict on; not counted).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,20 +12,16 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from models.camera import Camera
 from models.coefficients import Coefficients
 from models.face_model import FaceModel
 from models.landmarks import LANDMARK_COUNT
-from models.renderer import full_picture, landmark_pixels, pose_face, render
-from models.scores import box_size, mouth_error, pixel_error
-from models.segments import FACE_SEGMENTS, SEGMENT_INDEX
+from models.renderer import landmark_pixels, pose_face
+from models.scores import box_size, mouth_error
 from pipelines.benchmarks.common import read_samples
 from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
-from pipelines.dataset import Pictures, crops
-from pipelines.shards import ShardReader, decode
 
 OK, DIVERGED, NO_FACE = "ok", "diverged", "no face"
 _BATCH = 32
@@ -55,50 +51,38 @@ def is_finite(coefficients: Coefficients) -> NDArray[np.bool_]:
     return np.asarray(finite.numpy())
 
 
-def pixel_error_scores(
-    predictions: MethodPredictions, labels: Path, *, model: FaceModel, camera: Camera, crop_size: int
-) -> pd.DataFrame:
-    """Table 1: mean colour distance of each crop of the test split to its full rendering."""
-    table = predictions.coefficients("test")
-    table = table[table["key"].isin(crops(labels / "aligned", "test")["key"])]  # without the extra photographs
-    segments = ShardReader(labels / "segments")
-    rows = []
-    for keys, coefficients in finite_batches(table, f"colour {predictions.method}"):
-        rendering = render(model, pose_face(model, coefficients, camera), crop_size)
-        pictures = Pictures(labels / "aligned", keys)
-        images = torch.stack([pictures[index] for index in range(len(keys))]).float() / 255
-        faces = torch.stack([_face_mask(segments, key) for key in keys])
-        errors = pixel_error(images, full_picture(rendering), faces * rendering.coverage)
-        rows += [(predictions.method, "test", key, value, OK) for key, value in zip(keys, errors.tolist(), strict=True)]
-    return with_diverged(rows, table, predictions.method, columns=["test"])
-
-
-def _face_mask(segments: ShardReader, key: str) -> Tensor:
-    numbers = [SEGMENT_INDEX[name] for name in FACE_SEGMENTS]
-    return torch.from_numpy(np.isin(decode(segments.read(key, "png")), numbers)).float()[None]
-
-
 def mouth_scores(
-    predictions: MethodPredictions, benchmark: Path, *, model: FaceModel, camera: Camera, crop_size: int
+    predictions: MethodPredictions,
+    benchmark: Path,
+    *,
+    model: FaceModel,
+    camera: Camera,
+    crop_size: int,
+    pixels_per_mm: Mapping[str, float],
 ) -> pd.DataFrame:
-    """Table 5: distance of projected inner-mouth landmarks to the true ones, pixels of the crop and % of the box."""
+    """Table 5: distance of projected inner-mouth landmarks to the true ones, pixels of the crop and % of the box.
+
+    Also in mm for samples whose crops have a known scale, `pixels_per_mm`.
+    """
     samples = read_samples(benchmark)
     seen = {sample.keys[0]: sample for sample in samples if sample.keys}
+    columns = ["px", "box", "mm"] if pixels_per_mm else ["px", "box"]
     table = predictions.coefficients("aflw2000")
     rows: list[tuple[str, str, str, float, str]] = []
     for keys, coefficients in finite_batches(table, f"mouth {predictions.method}"):
         projected = landmark_pixels(model, pose_face(model, coefficients, camera), crop_size)
         true = torch.tensor([seen[key].landmarks for key in keys]).unflatten(1, (LANDMARK_COUNT, 2))
         error = mouth_error(projected, true)
-        for column, values in (("px", error), ("box", 100 * error / box_size(true))):
-            rows += [
-                (predictions.method, column, seen[key].sample, value, OK)
-                for key, value in zip(keys, values.tolist(), strict=True)
-            ]
+        names = [seen[key].sample for key in keys]
+        scale = torch.tensor([pixels_per_mm.get(name, np.nan) for name in names])
+        measured = {"px": error, "box": 100 * error / box_size(true), "mm": error / scale}
+        for column in columns:
+            values = zip(names, measured[column].tolist(), strict=True)
+            rows += [(predictions.method, column, name, value, OK) for name, value in values]
     table = table.assign(key=table["key"].map({key: sample.sample for key, sample in seen.items()}))
-    scores = with_diverged(rows, table, predictions.method, columns=["px", "box"])
+    scores = with_diverged(rows, table, predictions.method, columns=columns)
     unseen = [sample.sample for sample in samples if not sample.keys]
-    return _extended(scores, [(predictions.method, c, s, np.nan, NO_FACE) for s in unseen for c in ("px", "box")])
+    return _extended(scores, [(predictions.method, c, s, np.nan, NO_FACE) for s in unseen for c in columns])
 
 
 def finite_batches(table: pd.DataFrame, title: str) -> Iterator[tuple[list[str], Coefficients]]:

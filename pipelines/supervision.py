@@ -47,13 +47,19 @@ class TruthLosses(NamedTuple):
 
 
 class Supervision(nn.Module):
-    """The distance of predictions to the truth; `landmark_weight` multiplies the landmarks' term."""
+    """The distance of predictions to the truth; the weights multiply the terms of vertices and landmarks.
+
+    Heavier vertices keep identities apart: most of their modes move a face by less than a pixel.
+    """
 
     partners: Tensor
 
-    def __init__(self, model: FaceModel, camera: Camera, crop_size: int, landmark_weight: float) -> None:
+    def __init__(
+        self, model: FaceModel, camera: Camera, crop_size: int, *, vertex_weight: float, landmark_weight: float
+    ) -> None:
         super().__init__()
-        self.model, self.camera, self.crop_size, self.landmark_weight = model, camera, crop_size, landmark_weight
+        self.model, self.camera, self.crop_size = model, camera, crop_size
+        self.vertex_weight, self.landmark_weight = vertex_weight, landmark_weight
         self.register_buffer("partners", mirror_partners(model.mean_shape, model.triangles))
 
     def forward(self, predicted: Coefficients, known: Truth, movements: Movements) -> TruthLosses:
@@ -64,7 +70,7 @@ class Supervision(nn.Module):
         clip = clip_from_camera(self.model.landmarks(posed), self.camera)
         points = pixel_from_clip(clip, (self.crop_size, self.crop_size))
         return TruthLosses(
-            vertices=torch.linalg.vector_norm(vertices - wanted.vertices, dim=-1).mean() / 5,
+            vertices=self.vertex_weight * torch.linalg.vector_norm(vertices - wanted.vertices, dim=-1).mean() / 5,
             landmarks=self.landmark_weight * torch.linalg.vector_norm(points - wanted.landmarks, dim=-1).mean() / 5,
             pose=smooth_l1_loss(predicted.euler_angles, wanted.euler_angles, beta=0.05) / 0.2,
             albedo=(_albedos(self.model, predicted) - wanted.albedos).abs().mean() / 0.05,

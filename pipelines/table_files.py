@@ -12,6 +12,7 @@ from pipelines.tables import MEASURED, Paper, TableCell, TableSpec
 ROW_LABELS = {
     "full": "full", "no_id": "− id", "no_photo": "− photo", "no_lmk": "− lmk", "no_mouth": "− mouth",
     "no_lmk_mouth": "− lmk − mouth", "no_reg": "− reg", "no_uniform": "− uniform", "mean_face": "mean face",
+    "wsl_control": "WSL control (ours, diffuse-only)",
     "mean_prediction": "mean prediction", "truth": "truth",
     "3ddfa_v2": "3DDFA_V2", "mgcnet": "MGCNet", "wsl": "WSL (Deep3D)", "prnet": "PRNet", "ringnet": "RingNet",
 }
@@ -22,8 +23,13 @@ def write_table(folder: Path, spec: TableSpec, cells: Sequence[TableCell], paper
     """Write `<table>.csv`, `.md` and `.tex`."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_csv(folder / f"{spec.name}.csv", cells)
-    (folder / f"{spec.name}.md").write_text(_markdown(spec, cells, paper))
-    (folder / f"{spec.name}.tex").write_text(_latex(spec, cells, paper))
+    write_grid(folder, spec.name, list(_grid(spec, cells, paper)), title=spec.title, notes=_notes(spec, cells, paper))
+
+
+def write_grid(folder: Path, name: str, grid: Sequence[Sequence[str]], *, title: str, notes: str) -> None:
+    """Write header and rows as `<name>.md` and `<name>.tex`."""
+    (folder / f"{name}.md").write_text(_markdown(grid, title, notes))
+    (folder / f"{name}.tex").write_text(_latex(grid, title, notes, label=name))
 
 
 def _write_csv(path: Path, cells: Sequence[TableCell]) -> None:
@@ -32,10 +38,11 @@ def _write_csv(path: Path, cells: Sequence[TableCell]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(TableCell))
         for cell in cells:
-            writer.writerow([_csv_text(value) for value in astuple(cell)])
+            writer.writerow([csv_text(value) for value in astuple(cell)])
 
 
-def _csv_text(value: str | float | None) -> str:
+def csv_text(value: str | float | None) -> str:
+    """A value of a CSV file: nothing where there is no number, six digits of a fraction."""
     if value is None:
         return ""
     if isinstance(value, float):
@@ -77,23 +84,23 @@ def _notes(spec: TableSpec, cells: Sequence[TableCell], paper: Paper) -> str:
     counts = sorted({cell.count for cell in cells if cell.status == MEASURED})
     samples = f" Samples in a cell: {'–'.join(map(str, dict.fromkeys((counts[0], counts[-1]))))}." if counts else ""
     printed = f" Paper: {paper.protocol}." if paper.protocol else ""
-    return f"Mean ± standard deviation over samples. Measured: {spec.caption}.{samples}{printed}"
+    return f"Mean ± standard deviation over {spec.spread}. Measured: {spec.caption}.{samples}{printed}"
 
 
-def _markdown(spec: TableSpec, cells: Sequence[TableCell], paper: Paper) -> str:
-    header, *lines = _grid(spec, cells, paper)
+def _markdown(grid: Sequence[Sequence[str]], title: str, notes: str) -> str:
+    header, *lines = grid
     rule = ["---", *["---:"] * (len(header) - 1)]
     table = "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *lines))
-    return f"**{spec.title}**\n\n{table}\n\n{_notes(spec, cells, paper)}\n"
+    return f"**{title}**\n\n{table}\n\n{notes}\n"
 
 
-def _latex(spec: TableSpec, cells: Sequence[TableCell], paper: Paper) -> str:
-    header, *lines = ([_escaped(text) for text in line] for line in _grid(spec, cells, paper))
+def _latex(grid: Sequence[Sequence[str]], title: str, notes: str, *, label: str) -> str:
+    header, *lines = ([_escaped(text) for text in line] for line in grid)
     body = "\n".join(" & ".join(line) + r" \\" for line in lines)
     return (
         "\\begin{table}\n\\centering\n"
-        f"\\caption{{{_escaped(spec.title)} {_escaped(_notes(spec, cells, paper))}}}\n"
-        f"\\label{{tab:{spec.name}}}\n"
+        f"\\caption{{{_escaped(title)} {_escaped(notes)}}}\n"
+        f"\\label{{tab:{label}}}\n"
         f"\\begin{{tabular}}{{l{'r' * (len(header) - 1)}}}\n\\toprule\n{' & '.join(header)} \\\\\n\\midrule\n"
         f"{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{table}}\n"
     )

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from models.picture_measures import SSIM_WINDOW_PX
 from pipelines.identity_spread import SPREAD_MODES, TRUTH
 from pipelines.mean_prediction import MEAN_PREDICTION
-from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS
+from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS, WSL_CONTROL
+from pipelines.picture_scoring import COLOUR_ERROR, SQUARED_COLOUR_ERROR
+from pipelines.score_splits import SKIN_TONES
 from pipelines.tables import Column, TableSpec
 
 _REAL_NAMES = {"micc": "MICC Florence 2D/3D", "facescape": "FaceScape", "aflw2000": "AFLW2000-3D"}
@@ -20,17 +23,19 @@ def table_specs(
     """
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
     ablation = (*variants, MEAN_FACE)
-    compared = (*COMPARED_METHODS, *PEERS)
+    compared = (*(method for method in COMPARED_METHODS if method in ablation), *PEERS)
     peers = frozenset(PEERS)
     data = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
     specs = [
         TableSpec(
             "table1_pixel_error",
             "Table 1: colour error between photograph and full rendering.",
-            f"{photographs}; Euclidean distance of sRGB colours in 0..1, mean over face ∩ projected face",
-            (Column("test", "colour error", "", 3),),
+            f"{photographs}; Euclidean distance of sRGB colours in 0..1 (of white and black: 1.73), over the pixels of"
+            " face ∩ projected face",
+            (Column(COLOUR_ERROR, "colour error", "", 3, squares=SQUARED_COLOUR_ERROR),),
             ablation,
             metrics_path="table1",
+            spread="pixels, each photograph with the same weight",
         ),
         TableSpec(
             "table2_facescape_ablation",
@@ -63,15 +68,29 @@ def table_specs(
             "table5_aflw2000_mouth",
             "Table 5: error of the inner-mouth landmarks.",
             f"{data['aflw2000']}; mean distance of points 60 to 67 in pixels of the crop, and in % of the root of the"
-            " area of the 68 points' box; there is no metric scale, so nothing is measured in mm",
+            f" area of the 68 points' box; {_MOUTH_SCALES[twins['aflw2000']]}",
             (
                 Column("px", "inner mouth", "px"),
                 Column("box", "inner mouth", "% of box"),
+                Column("mm", "inner mouth", "mm"),
                 Column("printed", "inner mouth", "mm", measured=False),
             ),
             compared,
             peers,
             metrics_path="table5/aflw2000",
+        ),
+        TableSpec(
+            "picture_measures",
+            "Beyond the paper: likeness of photograph and full rendering.",
+            f"{photographs}; PSNR and SSIM over face ∩ projected face, SSIM of the windows of {SSIM_WINDOW_PX} pixels"
+            " inside it; identity distance: one minus the cosine of a recogniser's features of the two pictures,"
+            " the recogniser of the training's identity loss, so that rows trained with it have an advantage",
+            (
+                Column("psnr", "PSNR", "dB"),
+                Column("ssim", "SSIM", "", 3),
+                Column("identity", "identity distance", "", 3),
+            ),
+            ablation,
         ),
         TableSpec(
             "truth_errors",
@@ -101,17 +120,31 @@ def table_specs(
             tuple(
                 Column(f"{what}_{tone}", f"{what} {tone}", unit, digits)
                 for what, unit, digits in _SPLIT
-                for tone in _TONES
+                for tone in SKIN_TONES
             ),
             ablation,
             metrics_path="skin_tones",
         ),
     ]
-    return [replace(spec, caption=f"{spec.caption}; the regressor began with {initialization}") for spec in specs]
+    began = f"; the regressor began with {initialization}"
+    return [replace(spec, caption=spec.caption + began + _control_text(spec.rows)) for spec in specs]
 
 
+def _control_text(rows: tuple[str, ...]) -> str:
+    if WSL_CONTROL not in rows:
+        return ""
+    return (
+        "; the WSL control was trained here like full, without specular part and inner-mouth loss, as Deep3DFaceRecon"
+        " models a picture; it is not that network"
+    )
+
+
+_MOUTH_SCALES = {  # of a twin, or not
+    True: "in mm by the scale at which the twin was photographed, that at the depth of the face model's origin,"
+    " about 2 cm from the lips at most",
+    False: "photographs have no metric scale, so nothing is measured in mm",
+}
 _SPLIT = (("colour", "", 3), ("mouth", "px", 2))
-_TONES = ("dark", "medium", "light")
 _TRUTH_COLUMNS = (
     Column("diffuse", "diffuse albedo", "linear RGB", 3),
     Column("specular", "specular albedo", "linear RGB", 3),

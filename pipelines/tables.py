@@ -10,6 +10,8 @@ import pandas as pd
 import yaml
 
 MEASURED, NAN, NOT_BUILT, NO_DATA, PAPER_ONLY = "measured", "diverged", "not built", "no data", "paper only"
+# Extra tables are named after the table that they say more about: table3_micc_intervals.
+INTERVALS, BY_SKIN_TONE, BY_YAW = "_intervals", "_by_skin_tone", "_by_yaw"
 
 
 class Column(NamedTuple):
@@ -20,6 +22,7 @@ class Column(NamedTuple):
     unit: str
     digits: int = 2
     measured: bool = True  # False: only the paper has it
+    squares: str = ""  # column of the scores with the mean squares of what a score averages; then ± is over these
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,8 @@ class TableSpec:
     columns: tuple[Column, ...]
     rows: tuple[str, ...]
     not_built: frozenset[str] = frozenset()  # rows whose method does not exist here
-    metrics_path: str = ""  # e.g. table3/micc
+    metrics_path: str = ""  # e.g. table3/micc; empty: none of it is a metric
+    spread: str = "samples"  # what the standard deviation is over
 
 
 class Paper(NamedTuple):
@@ -81,18 +85,25 @@ def build_cells(spec: TableSpec, scores: pd.DataFrame, paper: Paper) -> list[Tab
     cells = []
     for row in spec.rows:
         for column in spec.columns:
-            chosen = scores[(scores["row"] == row) & (scores["column"] == column.key) & (scores["status"] != "no face")]
+            values = counted(scores, row, column.key)["value"]
             paper_mean, paper_std = paper.value(row, column.key)
-            mean, std, status = _average(chosen["value"])
+            mean, std, status = _average(values)
+            if column.squares and mean is not None:
+                std = _pooled_std(mean, counted(scores, row, column.squares)["value"])
             if row in spec.not_built:
                 status = NOT_BUILT
             elif not column.measured:
                 status = PAPER_ONLY
-            count = len(chosen) if status in (MEASURED, NAN) else 0
+            count = len(values) if status in (MEASURED, NAN) else 0
             cells.append(
                 TableCell(spec.name, row, column.key, mean, std, count, column.unit, paper_mean, paper_std, status)
             )
     return cells
+
+
+def counted(scores: pd.DataFrame, row: str, column: str) -> pd.DataFrame:
+    """The scores of a cell: those of samples that show a face."""
+    return scores[(scores["row"] == row) & (scores["column"] == column) & (scores["status"] != "no face")]
 
 
 def _average(values: pd.Series) -> tuple[float | None, float | None, str]:
@@ -102,10 +113,15 @@ def _average(values: pd.Series) -> tuple[float | None, float | None, str]:
     return mean, std, NAN if math.isnan(mean) else MEASURED
 
 
+def _pooled_std(mean: float, mean_squares: pd.Series) -> float:
+    """Standard deviation over everything that the samples average, each sample with the same weight."""
+    return mean if math.isnan(mean) else math.sqrt(max(0.0, float(mean_squares.mean(skipna=False)) - mean**2))
+
+
 def metrics_tree(specs: Sequence[TableSpec], cells: Mapping[str, Sequence[TableCell]]) -> dict[str, Any]:
-    """All measured cells as a nested dictionary, e.g. table3/micc/cooperative/full/mean_mm."""
+    """All measured cells of tables with a path as a nested dictionary, e.g. table3/micc/cooperative/full/mean_mm."""
     tree: dict[str, Any] = {}
-    for spec in specs:
+    for spec in (spec for spec in specs if spec.metrics_path):
         for cell in cells[spec.name]:
             if cell.mean is None:
                 continue

@@ -45,6 +45,7 @@ from pipelines.regression_network import build_regressor, save_regressor
 from pipelines.sample_sheet import sample_sheet
 from pipelines.shards import ShardReader
 from pipelines.tracking import LiveRun, curve_name
+from pipelines.variants import modelled
 from pipelines.weights import EXAMPLE
 
 _log = logging.getLogger(__name__)
@@ -231,7 +232,8 @@ class _Loop:
 
     def _step(self, batch: Batch, prepared: Prepared, iteration: int) -> _Step:
         image = prepared.image if self.input_size == self.params.render_size else resized(batch.image, self.input_size)
-        coefficients = self.wrapped(image.contiguous(memory_format=torch.channels_last))
+        found = self.wrapped(image.contiguous(memory_format=torch.channels_last))
+        coefficients = modelled(found, self.objective.variant)
         losses, rendering = self.objective(coefficients, batch, prepared)
         self.tally.add(prepared, rendering)
         total = total_loss(losses, self._weights_at(iteration))

@@ -1,8 +1,5 @@
-"""Distances to the synthetic truth, and scores split by skin tone: what no real data set can tell."""
+"""Distances to the synthetic truth: what no real data set can tell."""
 
-from collections.abc import Mapping
-
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float
@@ -15,13 +12,16 @@ from models.highlight_leak import facing, highlight_leak
 from models.renderer import landmark_pixels, pose_face
 from models.scores import TruthErrors, truth_errors
 from pipelines.mean_prediction import MEAN_PREDICTION
-from pipelines.methods import MEAN_FACE
-from pipelines.scoring import OK, SCORE_COLUMNS, finite_batches, with_diverged
+from pipelines.methods import MEAN_FACE, WSL_CONTROL
+from pipelines.scoring import OK, finite_batches, with_diverged
 from pipelines.truth import true_coefficients, true_landmarks
 
 MEASURES = (*TruthErrors._fields, "landmarks", "highlight_leak")
-_NOT_ESTIMATED = {MEAN_FACE: ("light_direction", "shininess"), MEAN_PREDICTION: ("landmarks",)}
-SKIN_TONES = ("dark", "medium", "light")  # terciles of the individual typology angle
+_NOT_ESTIMATED = {
+    WSL_CONTROL: ("specular", "light_direction", "shininess"),
+    MEAN_FACE: ("light_direction", "shininess"),
+    MEAN_PREDICTION: ("landmarks",),
+}
 
 
 def truth_scores(
@@ -54,15 +54,3 @@ def _leak(model: FaceModel, estimated: Coefficients, true: Coefficients, camera:
     seen = facing(model, face, camera.position) & model.region_mask("skin", "nose")
     diffuse, true_diffuse = model.albedos(estimated.albedo).diffuse, model.albedos(true.albedo).diffuse
     return highlight_leak(diffuse, true_diffuse, face.lit_specular, seen)
-
-
-def by_skin_tone(scores: pd.DataFrame, tones: Mapping[str, float], *, prefix: str) -> pd.DataFrame:
-    """Scores whose column is `<prefix>_<tercile of the skin tone>`; samples of unknown tone are left out."""
-    tone = scores["sample"].map(dict(tones)).astype(float)
-    known = scores[tone.notna()].assign(tone=tone[tone.notna()])
-    if known.empty:
-        return pd.DataFrame(columns=SCORE_COLUMNS)
-    limits = np.quantile(known.drop_duplicates("sample")["tone"], [1 / 3, 2 / 3])
-    names = np.array([f"{prefix}_{name}" for name in SKIN_TONES])
-    column = names[np.searchsorted(limits, known["tone"], side="right")]
-    return known.assign(column=column)[SCORE_COLUMNS].reset_index(drop=True)

@@ -20,6 +20,7 @@ from pipelines.prediction import TEST, CropSet, Predictor, write_predictions
 from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.refinement import refine
 from pipelines.regression_network import load_regressor
+from pipelines.variants import modelled
 from pipelines.weights import read_description
 
 _log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def predict_variant(
     of the variant's own training; a training that diverged has nothing to refine.
     """
     model = load_face_model(inputs.face_model)
-    predictor = regressor_predictor(inputs.weights, model)
+    predictor = regressor_predictor(variant, inputs.weights, model)
     if params.refine and not read_description(inputs.weights).get("diverged"):
         posing, recognizer = load_face_model(inputs.face_model), load_recognizer(inputs.recognizer)
         objective = Objective(posing, recognizer, camera, crop_size, train, variant).to(best_device())
@@ -67,8 +68,8 @@ def predict_variant(
     )
 
 
-def regressor_predictor(weights: Path, model: FaceModel) -> Predictor:
-    """Coefficients by a trained regressor; NaN when its training diverged."""
+def regressor_predictor(variant: Variant, weights: Path, model: FaceModel) -> Predictor:
+    """Coefficients by the trained regressor of a variant; NaN when its training diverged."""
     device = best_device()
     network = load_regressor(weights, model).to(device)
     description = read_description(weights)
@@ -77,7 +78,7 @@ def regressor_predictor(weights: Path, model: FaceModel) -> Predictor:
     def predict(crop_set: CropSet, keys: Sequence[str]) -> Coefficients:
         pictures = Pictures(crop_set.aligned, keys)
         images = resized(torch.stack([pictures[index] for index in range(len(keys))]), description["input_size"])
-        found = network(images.to(device))
+        found = modelled(network(images.to(device)), variant)
         if description.get("diverged"):  # whatever its last weights say, it has no result
             return Coefficients(*(torch.full_like(group, torch.nan) for group in found))
         return Coefficients(*(group.cpu() for group in found))

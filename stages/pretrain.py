@@ -6,7 +6,9 @@ from stages._params import load_params
 from stages._stage import MEMO, PathFlag, run_stage
 
 
-def pretrain(*, face_model: PathFlag, aligned: PathFlag, truth: PathFlag, output: PathFlag) -> None:
+def pretrain(
+    *, face_model: PathFlag, aligned: PathFlag, truth: PathFlag, landmark_weights: PathFlag, output: PathFlag
+) -> None:
     """Train the regressor on the known coefficients of synthetic photographs."""
     params = load_params()
     from models.camera import Camera
@@ -16,6 +18,7 @@ def pretrain(*, face_model: PathFlag, aligned: PathFlag, truth: PathFlag, output
         face_model,
         aligned,
         truth,
+        landmark_weights,
         output,
         camera=Camera(math.radians(params.camera.field_of_view_degrees), params.camera.distance_mm),
         crop_size=params.camera.crop_size,

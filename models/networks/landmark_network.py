@@ -46,6 +46,14 @@ class LandmarkNetwork(nn.Module):
         self.head = nn.Conv2d(DECODER_CHANNELS, LANDMARK_COUNT, 1)
         self.register_buffer("prior", torch.zeros(LANDMARK_COUNT, input_size // STRIDE, input_size // STRIDE))
 
+    def encoder_weights(self) -> dict[str, Tensor]:
+        """The encoder's state under torchvision's names, so that another network can begin with it."""
+        parts = {"conv1": self.stem[0], "bn1": self.stem[1]}
+        parts |= {f"layer{number}": stage for number, stage in enumerate(self.stages, start=1)}
+        return {
+            f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()
+        }
+
     def set_prior(self, points: Float[Tensor, "N 68 2"]) -> None:
         """Take the prior from landmarks of many crops: a round Gaussian for each; points in cells."""
         size = self.prior.shape[-1]

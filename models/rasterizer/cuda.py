@@ -12,7 +12,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from models.rasterizer import edges
-from models.rasterizer.barycentric import corner_weights, pixel_centres
+from models.rasterizer.barycentric import surface_points
 
 
 def rasterize(
@@ -60,20 +60,11 @@ def _surface(clip: Tensor, triangles: Tensor, ids: Tensor) -> Tensor:
 
     The weights come from torch, so that autograd carries their gradient to `clip`.
     """
-    count, height, width = ids.shape
-    picture, rows, columns = (
-        index.flatten()
-        for index in torch.meshgrid(
-            *(torch.arange(length, device=ids.device) for length in (count, height, width)), indexing="ij"
-        )
-    )
-    covered = (ids.flatten() >= 0)[:, None]
-    vertices = triangles[ids.flatten().long().clamp_min(0)].long() + (picture * clip.shape[1])[:, None]
-    # Background pixels get a harmless triangle: a NaN vertex would reach the gradient even through a zero.
-    corners = torch.where(covered[..., None], clip.reshape(-1, 4)[vertices], 1)
-    weights = corner_weights(corners, pixel_centres(rows, columns, (height, width)).to(clip.dtype))
-    parts = [torch.where(covered, weights[:, :2], 0), torch.zeros_like(weights[:, :1]), ids.flatten()[:, None] + 1]
-    return torch.cat([part.float() for part in parts], dim=-1).view(count, height, width, 4)
+    points = surface_points(clip, triangles, ids)
+    covered = points.covered[:, None]
+    weights = torch.where(covered, points.weights[:, :2], 0)
+    parts = [weights, torch.zeros_like(weights[:, :1]), ids.flatten()[:, None] + 1]
+    return torch.cat([part.float() for part in parts], dim=-1).view(*ids.shape, 4)
 
 
 @cache

@@ -25,11 +25,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int, Shaped, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from models.rasterizer.barycentric import corner_weights, pixel_centres
+from models.rasterizer.barycentric import surface_points
 
 # What counts as behind, in z/w. Between a near plane at half and a far plane at one and a half times the distance d it
 # is d/1500: more than the steps along one surface, less than a nose; ten times more changes little.
@@ -81,80 +81,71 @@ def edge_backward(
 ) -> Float[Tensor, "B V 4"]:
     """Gradient to the clip coordinates from the visible edges of the image, in plain torch, for any device.
 
-    With `occlusion`, colours are carried on by `carried_px` from the pixel centres to the outline. On a GPU every
-    `nonzero` waits for the device: how many pairs have an edge decides the size of all that follows.
+    With `occlusion`, colours are carried on by `carried_px` from the pixel centres to the outline. All pairs of pixels
+    are computed, and those without an edge masked: how many have one, a GPU would have to tell the host.
     """
-    marks = occlusion_marks(clip, triangles, ids) if occlusion else None
     to_clip = torch.zeros_like(clip).flatten(0, 1)
-    for axis in range(2):
-        first, second = pairs(ids, axis)
-        front = torch.where(first < 0, 2, 1) * ((first < 0) != (second < 0))
-        if marks is not None:
-            front = torch.where((first >= 0) & (second >= 0), pairs(marks[:, axis], axis)[0].to(front.dtype), front)
-        pictures, rows, columns = front.nonzero(as_tuple=True)
-        next_rows, next_columns = rows + axis, columns + 1 - axis
-        mean = 0.5 * (gradient[pictures, rows, columns] + gradient[pictures, next_rows, next_columns])
-        step = image[pictures, rows, columns] - image[pictures, next_rows, next_columns]
-        if marks is not None:
-            before, earlier, after, later = (
-                _slope(image, front, pictures, rows + far * axis, columns + far * (1 - axis), axis=axis)
-                for far in (-1, -2, 1, 2)
-            )
-            step = step + carried_px * (before * (before * earlier > 0) + after * (after * later > 0))
-        push = (mean * step).sum(dim=-1).to(clip.dtype)
-        first_is_front = front[pictures, rows, columns] == 1
-        at_rows = torch.where(first_is_front, rows, next_rows)
-        at_columns = torch.where(first_is_front, columns, next_columns)
-        seen = _surface_points(clip, triangles, ids, pictures, at_rows, at_columns)
-        # clip_xy / w moves by 2 / size when the surface moves by one pixel.
-        scale = push * 0.5 * ids.shape[2 - axis] / (seen.weights * seen.corners[..., 3]).sum(dim=-1)
-        change = torch.zeros_like(seen.corners)
-        change[..., axis] = scale[:, None] * seen.weights
-        change[..., 3] = -change[..., axis] * seen.centres[:, axis, None]
-        to_clip.index_add_(0, seen.vertices.flatten(), change.flatten(0, 1))
-    return to_clip.view_as(clip)
+    if not len(triangles):
+        return to_clip.view_as(clip)
+    seen = surface_points(clip, triangles, ids)
+    z, w = (seen.weights[..., None] * seen.corners[..., 2:]).sum(dim=1).unbind(dim=-1)
+    marks = occlusion_marks(clip, triangles, ids, (z / w).view(ids.shape)) if occlusion else None
+    pushes = [
+        _pushes(image, gradient, ids, axis, None if marks is None else marks[:, axis], carried_px) for axis in range(2)
+    ]
+    # clip_xy / w moves by 2 / size when the surface moves by one pixel.
+    scaled = [push.flatten().to(clip.dtype) * (0.5 * ids.shape[2 - axis]) / w for axis, push in enumerate(pushes)]
+    change = torch.stack(scaled, dim=-1)[:, None] * seen.weights[..., None]  # (N, 3, 2)
+    to_w = -(change * seen.centres[:, None]).sum(dim=-1, keepdim=True)
+    change = torch.cat([change, torch.zeros_like(to_w), to_w], dim=-1)
+    return to_clip.index_add_(0, seen.vertices.flatten(), change.flatten(0, 1)).view_as(clip)
 
 
 def occlusion_marks(
-    clip: Float[Tensor, "B V 4"], triangles: Int[Tensor, "F 3"], ids: Int[Tensor, "B H W"]
+    clip: Float[Tensor, "B V 4"],
+    triangles: Int[Tensor, "F 3"],
+    ids: Int[Tensor, "B H W"],
+    depth: Float[Tensor, "B H W"],
 ) -> UInt8[Tensor, "B 2 H W"]:
     """Pixel pairs crossed by a visible silhouette edge, both of them covered: 1 first in front, 2 second, else 0.
 
     Axis 0 pairs a pixel with its right neighbour, axis 1 with the one below; the mark stands at the first pixel.
+    `depth` is z/w of what the pixels see.
     """
-    height, width = ids.shape[1:]
-    screen = screen_positions(clip, (height, width))
-    pictures, of_triangle, edges = _silhouette_edges(clip, screen, triangles)
-    corners = triangles.long()[of_triangle]
-    opposite, start, end = (
-        screen[pictures, corners.gather(1, ((edges + shift) % 3)[:, None])[:, 0]] for shift in range(3)
-    )
-    marks = torch.zeros(len(ids), 2, height, width, dtype=torch.uint8, device=ids.device)
+    screen = screen_positions(clip, (ids.shape[1], ids.shape[2]))
+    is_silhouette = _silhouette_edges(clip, screen, triangles).flatten()
+    corners = screen[:, triangles.long()]  # (B, F, 3, 3)
+    opposite, start, end = (corners.roll(-shift, dims=2).flatten(0, 2) for shift in range(3))
+    marks = torch.zeros(len(ids), 2, *ids.shape[1:], dtype=torch.uint8, device=ids.device)
     for axis in range(2):
-        edge, rows, columns, depth = _crossings(start, end, ids.shape[1:], axis)
-        next_rows, next_columns = rows + axis, columns + 1 - axis
-        first_is_front = _side_of_edge(start, end, opposite, axis)[edge] < 0
-        behind_rows = torch.where(first_is_front, next_rows, rows)
-        behind_columns = torch.where(first_is_front, next_columns, columns)
-        picture = pictures[edge]
-        behind = _surface_depth(clip, triangles, ids, picture, behind_rows, behind_columns)
-        first, second = ids[picture, rows, columns], ids[picture, next_rows, next_columns]
-        visible = (first >= 0) & (second >= 0) & (first != second) & (behind >= depth + DEPTH_TOLERANCE)
-        place = ((picture * 2 + axis) * height + rows) * width + columns
-        mark = torch.where(first_is_front, 1, 2).to(torch.uint8)
-        marks.view(-1).scatter_reduce_(0, place[visible], mark[visible], reduce="amax")
+        if min(pairs(ids, axis)[0].shape) == 0:
+            continue
+        crossing = _crossings(is_silhouette, start, end, ids.shape, axis)
+        picture = crossing.edge // (3 * len(triangles))
+        first_is_front = _side_of_edge(start, end, opposite, axis)[crossing.edge] < 0
+        place = (picture * ids.shape[1] + crossing.rows) * ids.shape[2] + crossing.columns
+        next_place = place + (ids.shape[2] if axis else 1)
+        behind = depth.flatten()[torch.where(first_is_front, next_place, place)]
+        first, second = ids.flatten()[place], ids.flatten()[next_place]
+        in_front = crossing.exists & (behind >= crossing.depth + DEPTH_TOLERANCE)
+        visible = in_front & (first >= 0) & (second >= 0) & (first != second)
+        mark = torch.where(first_is_front, 1, 2) * visible
+        # What is not visible stays anywhere, if not all in one place.
+        place = torch.where(visible, place, torch.arange(len(place), device=place.device))
+        found = torch.zeros(ids.numel(), dtype=torch.uint8, device=ids.device)
+        marks[:, axis] = found.scatter_reduce_(0, place, mark.to(torch.uint8), reduce="amax").view_as(ids)
     return marks
 
 
 def triangle_neighbours(triangles: Int[Tensor, "F 3"]) -> Int[Tensor, "F 3"]:
     """The triangle across each edge, -1 at a border; edge k is opposite corner k. Depends on the topology only."""
-    ends = torch.stack([triangles[:, [1, 2]], triangles[:, [2, 0]], triangles[:, [0, 1]]], dim=1).long().flatten(0, 1)
-    low, high = ends.min(dim=1).values, ends.max(dim=1).values
-    keys, order = torch.sort(low * (ends.max() + 1 if len(ends) else 1) + high, stable=True)
-    same = (keys[1:] == keys[:-1]).nonzero()[:, 0]
-    neighbours = torch.full_like(order, -1)
-    neighbours[order[same]] = order[same + 1] // 3
-    neighbours[order[same + 1]] = order[same] // 3
+    start, end = (triangles.long().roll(-shift, dims=1).flatten() for shift in (1, 2))
+    low, high = torch.minimum(start, end), torch.maximum(start, end)
+    keys, order = torch.sort(low * (high.max() + 1 if len(high) else 1) + high, stable=True)
+    same, border = keys[1:] == keys[:-1], order.new_full((1,), -1)
+    before = torch.cat([border, torch.where(same, order[:-1] // 3, -1)])
+    after = torch.cat([torch.where(same, order[1:] // 3, -1), border])
+    neighbours = torch.empty_like(order).scatter_(0, order, torch.where(before >= 0, before, after))
     return neighbours.view(-1, 3).to(torch.int32)
 
 
@@ -166,58 +157,61 @@ def screen_positions(clip: Float[Tensor, "B V 4"], size: tuple[int, int]) -> Flo
     return torch.stack([(x + 1) * 0.5 * width - 0.5, (y + 1) * 0.5 * height - 0.5, z], dim=-1)
 
 
-def pairs(picture: Shaped[Tensor, "B H W"], axis: int) -> tuple[Tensor, Tensor]:
+def pairs(picture: Shaped[Tensor, "B H W *C"], axis: int) -> tuple[Tensor, Tensor]:
     """First and second pixels of all neighbouring pairs along an axis: 0 to the right, 1 downward."""
     if axis == 0:
         return picture[:, :, :-1], picture[:, :, 1:]
     return picture[:, :-1], picture[:, 1:]
 
 
-def _slope(image: Tensor, front: Tensor, pictures: Tensor, rows: Tensor, columns: Tensor, *, axis: int) -> Tensor:
-    """Change of the image from pixels to the next ones along an axis; zero across an edge and beyond the picture."""
-    last_row, last_column = front.shape[1] - 1, front.shape[2] - 1
-    inside = (rows >= 0) & (rows <= last_row) & (columns >= 0) & (columns <= last_column)
-    rows, columns = rows.clamp(0, last_row), columns.clamp(0, last_column)
-    inside &= front[pictures, rows, columns] == 0
-    slope = image[pictures, rows + axis, columns + 1 - axis] - image[pictures, rows, columns]
-    return torch.where(inside[:, None], slope, 0)
+def _pushes(
+    image: Tensor, gradient: Tensor, ids: Tensor, axis: int, marks: Tensor | None, carried_px: float
+) -> Float[Tensor, "B H W"]:
+    """What it changes that the surface seen by each pixel moves by a pixel along an axis: only edges count."""
+    front = _fronts(ids, marks, axis)
+    (here, there), changes = pairs(image, axis), pairs(gradient, axis)
+    step = here - there
+    if marks is not None:
+        step = step + carried_px * _carried(torch.where(front[..., None] == 0, there - here, 0), axis)
+    push = (0.5 * (changes[0] + changes[1]) * step).sum(dim=-1)
+    of_first, of_second = torch.where(front == 1, push, 0), torch.where(front == 2, push, 0)
+    return _padded(of_first, axis, 0, 1) + _padded(of_second, axis, 1, 0)
 
 
-class _SurfacePoints(NamedTuple):
-    vertices: Int[Tensor, "N 3"]  # of the triangle seen, numbered through the batch
-    corners: Float[Tensor, "N 3 4"]
-    centres: Float[Tensor, "N 2"]
-    weights: Float[Tensor, "N 3"]
+def _fronts(ids: Tensor, marks: Tensor | None, axis: int) -> Int[Tensor, "B _ _"]:
+    """Which pixel of each pair along an axis shows the surface in front: 1 the first, 2 the second, 0 no edge."""
+    first, second = pairs(ids, axis)
+    front = torch.where(first < 0, 2, 1) * ((first < 0) != (second < 0))
+    if marks is None:
+        return front
+    return torch.where((first >= 0) & (second >= 0), pairs(marks, axis)[0].to(front.dtype), front)
+
+
+def _carried(slope: Float[Tensor, "B _ _ C"], axis: int) -> Float[Tensor, "B _ _ C"]:
+    """Change of the image on both sides of each pair, as far as it goes on; `slope` is that between the two pixels."""
+    padded = _padded(slope, axis, 2, 2)
+    earlier, before, _, after, later = (padded.narrow(2 - axis, far, slope.shape[2 - axis]) for far in range(5))
+    return before * (before * earlier > 0) + after * (after * later > 0)
+
+
+def _padded(values: Shaped[Tensor, "B H W *C"], axis: int, before: int, after: int) -> Tensor:
+    """The same with zeros before and after along an axis."""
+    behind_axis = values.ndim - 3 + axis
+    return torch.nn.functional.pad(values, [0, 0] * behind_axis + [before, after])
 
 
 class _Crossings(NamedTuple):
+    """Where edges cross lines through pixel centres; a list of fixed length, of which the first ones are used."""
+
+    exists: Bool[Tensor, "N"]
     edge: Int[Tensor, "N"]  # number of the crossing edge
     rows: Int[Tensor, "N"]  # of the first pixel of the pair
     columns: Int[Tensor, "N"]
     depth: Float[Tensor, "N"]  # z/w of the edge there
 
 
-def _surface_points(
-    clip: Tensor, triangles: Tensor, ids: Tensor, pictures: Tensor, rows: Tensor, columns: Tensor
-) -> _SurfacePoints:
-    """What pixels see; a pixel without surface sees triangle 0."""
-    seen = ids[pictures, rows, columns].long().clamp_min(0)
-    vertices = triangles[seen].long() + (pictures * clip.shape[1])[:, None]
-    corners = clip.reshape(-1, 4)[vertices]
-    centres = pixel_centres(rows, columns, (ids.shape[1], ids.shape[2])).to(clip.dtype)
-    return _SurfacePoints(vertices, corners, centres, corner_weights(corners, centres))
-
-
-def _surface_depth(
-    clip: Tensor, triangles: Tensor, ids: Tensor, pictures: Tensor, rows: Tensor, columns: Tensor
-) -> Tensor:
-    """z/w of the surface seen by pixels."""
-    seen = _surface_points(clip, triangles, ids, pictures, rows, columns)
-    return (seen.weights * seen.corners[..., 2]).sum(dim=-1) / (seen.weights * seen.corners[..., 3]).sum(dim=-1)
-
-
-def _silhouette_edges(clip: Tensor, screen: Tensor, triangles: Tensor) -> tuple[Tensor, ...]:
-    """Picture, triangle and edge number of every silhouette edge; an outline shared by two triangles comes once."""
+def _silhouette_edges(clip: Tensor, screen: Tensor, triangles: Tensor) -> Bool[Tensor, "B F 3"]:
+    """Whether an edge is a silhouette; of two triangles that share an outline the first has it."""
     corners = screen[:, triangles.long(), :2]
     first, second = corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0]
     area = first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
@@ -226,8 +220,7 @@ def _silhouette_edges(clip: Tensor, screen: Tensor, triangles: Tensor) -> tuple[
     neighbours = triangle_neighbours(triangles).long()
     beyond = torch.where(neighbours >= 0, facing[:, neighbours], 0)  # (B, F, 3)
     later = neighbours > torch.arange(len(triangles), device=triangles.device)[:, None]
-    is_silhouette = (facing != 0)[..., None] & (beyond != facing[..., None]) & ((beyond == 0) | later)
-    return is_silhouette.nonzero(as_tuple=True)
+    return (facing != 0)[..., None] & (beyond != facing[..., None]) & ((beyond == 0) | later)
 
 
 def _side_of_edge(start: Tensor, end: Tensor, opposite: Tensor, axis: int) -> Tensor:
@@ -237,20 +230,27 @@ def _side_of_edge(start: Tensor, end: Tensor, opposite: Tensor, axis: int) -> Te
     return third[:, along] - third[:, across] * turn[:, along] / turn[:, across]
 
 
-def _crossings(start: Tensor, end: Tensor, size: torch.Size, axis: int) -> _Crossings:
-    """Where edges (N, 3) cross the lines through pixel centres along an axis, between two pixels of the picture."""
+def _crossings(wanted: Tensor, start: Tensor, end: Tensor, shape: torch.Size, axis: int) -> _Crossings:
+    """Where the wanted edges (N, 3) cross lines through pixel centres along an axis, between two pixels of a picture.
+
+    A face has a tenth as many crossings as pixels. There is room for as many as pixels, or as the edges could have:
+    how many there are, a GPU would have to tell the host.
+    """
     along, across = axis, 1 - axis
-    lines, pixels = size[axis], size[1 - axis]
+    lines, pixels = shape[1 + axis], shape[2 - axis]
     lowest, highest = torch.minimum(start, end)[:, across], torch.maximum(start, end)[:, across]
     first_line = lowest.clamp(0, lines).nan_to_num().ceil().long()
-    counts = highest.clamp(0, lines).nan_to_num().ceil().long() - first_line
-    edge = torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
-    line = torch.arange(len(edge), device=counts.device) - (counts.cumsum(0) - counts - first_line)[edge]
+    counts = (highest.clamp(0, lines).nan_to_num().ceil().long() - first_line) * wanted
+    last = counts.cumsum(0)
+    room = min(shape.numel(), lines * len(counts))
+    torch._assert_async(last[-1] <= room, "more outlines than pixels: draw a larger picture, or without occlusion")
+    entry = torch.arange(room, device=counts.device)
+    edge = torch.searchsorted(last, entry, right=True).clamp_max(len(counts) - 1)
+    line = (entry - (last - counts - first_line)[edge]).clamp(0, lines - 1)
     turn = (end - start)[edge]
     fraction = (line - start[edge, across]) / turn[:, across]
     place = start[edge, along] + fraction * turn[:, along]
-    depth = start[edge, 2] + fraction * turn[:, 2]
-    inside = (place >= 0) & (place < pixels - 1)
-    line, pixel = line[inside], place[inside].long()
+    exists = (entry < last[-1]) & (place >= 0) & (place < pixels - 1)
+    pixel = torch.where(exists, place, 0).long()
     rows, columns = (line, pixel) if axis == 0 else (pixel, line)
-    return _Crossings(edge[inside], rows, columns, depth[inside])
+    return _Crossings(exists, edge, rows, columns, start[edge, 2] + fraction * turn[:, 2])

@@ -465,9 +465,32 @@ struct Pixels {
     int32_t corner[3][kLanes];
     float x[kLanes];  // centre in -1..1
     float offset_x[3][kLanes], offset_y[3][kLanes];  // corners minus the centre, homogeneous
-    float ratio[3][kLanes];  // the weight is max(ratio, 0)
-    float factor[kLanes];    // ratio = area * factor; 0 for a triangle without area
+    float ratio[3][kLanes];
+    float weight[3][kLanes];  // max(ratio, 0)
+    float factor[kLanes];     // ratio = area * factor; 0 for a triangle without area
 };
+
+// Four numbers that lie side by side anywhere, such as the clip coordinates of a vertex.
+typedef float Row4 __attribute__((vector_size(16), aligned(4), may_alias));
+
+ALWAYS_INLINE const Row4& row4(const float* start) { return *reinterpret_cast<const Row4*>(start); }
+ALWAYS_INLINE Row4& row4(float* start) { return *reinterpret_cast<Row4*>(start); }
+
+// Rows become columns: from four vertices to four numbers of one kind, and back.
+ALWAYS_INLINE void transpose(Row4 (&rows)[4]) {
+#if FACET_X86
+    __m128 a = rows[0], b = rows[1], c = rows[2], d = rows[3];
+    _MM_TRANSPOSE4_PS(a, b, c, d);
+    rows[0] = a, rows[1] = b, rows[2] = c, rows[3] = d;
+#else
+    for (int row = 0; row < 4; row++)
+        for (int column = 0; column < row; column++) {
+            const float above = rows[column][row];
+            rows[column][row] = rows[row][column];
+            rows[row][column] = above;
+        }
+#endif
+}
 
 ALWAYS_INLINE float centre(int32_t place, int32_t size) {
     return static_cast<float>((2.0 * place + 1.0) / size - 1.0);
@@ -484,43 +507,24 @@ ALWAYS_INLINE int32_t next_pixels(const int32_t* ids, int32_t column, int32_t wi
     return column;
 }
 
-// One of the arrays with numbers for each vertex, `stride` of them; null where it is not used.
-struct PerVertex {
-    const float* start;
-    size_t stride;
-};
-
-// Ask the memory for the corners of the pixels after the present ones, and for the triangles of those further on: they
-// lie anywhere, and no processor looks ahead far enough by itself.
-template <size_t Count>
-ALWAYS_INLINE void fetch_ahead(
-    const int32_t* triangles, const int32_t* ids, int32_t column, int32_t width, const PerVertex (&arrays)[Count]) {
-    for (int32_t next = column; next < std::min(column + kLanes, width); next++) {
-        if (ids[next] < 0) continue;
-        const int32_t* corners = triangles + 3 * size_t(ids[next]);
-        for (int k = 0; k < 3; k++)
-            for (const PerVertex& array : arrays)
-                if (array.start) __builtin_prefetch(array.start + array.stride * size_t(corners[k]));
-    }
-    for (int32_t next = column + 2 * kLanes; next < std::min(column + 3 * kLanes, width); next++)
-        if (ids[next] >= 0) __builtin_prefetch(triangles + 3 * size_t(ids[next]));
-}
-
 // Perspective-correct weights of the corners (see _corner_ratios in cpu_kernels.py).
 ALWAYS_INLINE void weigh(const Mesh& mesh, const int32_t* ids, const float* centres, float y, Pixels& pixels) {
     float w[3][kLanes];
     for (int lane = 0; lane < kLanes; lane++) {
         const int32_t column = pixels.column[lane < pixels.count ? lane : 0];
         pixels.x[lane] = centres[column];
-        const int32_t* corners = mesh.triangles + 3 * size_t(ids[column]);
-        for (int k = 0; k < 3; k++) {
-            pixels.corner[k][lane] = corners[k];
-            const float* row = mesh.clip + 4 * size_t(corners[k]);
-            pixels.offset_x[k][lane] = row[0];
-            pixels.offset_y[k][lane] = row[1];
-            w[k][lane] = row[3];
-        }
+        for (int k = 0; k < 3; k++) pixels.corner[k][lane] = mesh.triangles[3 * size_t(ids[column]) + k];
     }
+    for (int first = 0; first < kLanes; first += 4)
+        for (int k = 0; k < 3; k++) {
+            Row4 rows[4];
+            for (int lane = 0; lane < 4; lane++)
+                rows[lane] = row4(mesh.clip + 4 * size_t(pixels.corner[k][first + lane]));
+            transpose(rows);
+            row4(pixels.offset_x[k] + first) = rows[0];
+            row4(pixels.offset_y[k] + first) = rows[1];
+            row4(w[k] + first) = rows[3];
+        }
     for (int lane = 0; lane < kLanes; lane++) {
         float dx[3], dy[3];
         for (int k = 0; k < 3; k++) {
@@ -537,6 +541,7 @@ ALWAYS_INLINE void weigh(const Mesh& mesh, const int32_t* ids, const float* cent
         pixels.ratio[0][lane] = sum == 0 ? 1.0f / 3 : a * factor;
         pixels.ratio[1][lane] = sum == 0 ? 1.0f / 3 : b * factor;
         pixels.ratio[2][lane] = sum == 0 ? 1.0f / 3 : c * factor;
+        for (int k = 0; k < 3; k++) pixels.weight[k][lane] = std::max(pixels.ratio[k][lane], 0.0f);
     }
 }
 
@@ -552,7 +557,6 @@ template <int Channels>
 ALWAYS_INLINE void interpolate(const Mesh& mesh, const int32_t* ids, const Picture& picture, float* image) {
     const int channels = Channels ? Channels : mesh.channels;
     const float* centres = column_centres(picture.width);
-    const PerVertex read[] = {{mesh.clip, 4}, {mesh.attributes, size_t(channels)}};
     Pixels pixels;
     for (int32_t row = picture.first_row; row < picture.end_row; row++) {
         const int32_t* row_ids = ids + size_t(row) * picture.width;
@@ -562,15 +566,13 @@ ALWAYS_INLINE void interpolate(const Mesh& mesh, const int32_t* ids, const Pictu
         for (int32_t column = 0; column < picture.width;) {
             column = next_pixels(row_ids, column, picture.width, pixels);
             if (pixels.count == 0) continue;
-            fetch_ahead(mesh.triangles, row_ids, column, picture.width, read);
             weigh(mesh, row_ids, centres, y, pixels);
             for (int lane = 0; lane < pixels.count; lane++) {
                 const float* a = mesh.attributes + size_t(pixels.corner[0][lane]) * channels;
                 const float* b = mesh.attributes + size_t(pixels.corner[1][lane]) * channels;
                 const float* c = mesh.attributes + size_t(pixels.corner[2][lane]) * channels;
-                const float weight_a = std::max(pixels.ratio[0][lane], 0.0f);
-                const float weight_b = std::max(pixels.ratio[1][lane], 0.0f);
-                const float weight_c = std::max(pixels.ratio[2][lane], 0.0f);
+                const float weight_a = pixels.weight[0][lane], weight_b = pixels.weight[1][lane];
+                const float weight_c = pixels.weight[2][lane];
                 float* out = row_image + size_t(pixels.column[lane]) * channels;
                 for (int channel = 0; channel < channels; channel++)
                     out[channel] = weight_a * a[channel] + weight_b * b[channel] + weight_c * c[channel];
@@ -579,29 +581,18 @@ ALWAYS_INLINE void interpolate(const Mesh& mesh, const int32_t* ids, const Pictu
     }
 }
 
-// Gradient to the clip coordinates of three corners, as four numbers that are added together.
-typedef float Row4 __attribute__((vector_size(16), aligned(4), may_alias));
-
-ALWAYS_INLINE void add_offset(float* clip_gradient, int32_t vertex, float to_x, float to_y, float x, float y) {
-    Row4* row = reinterpret_cast<Row4*>(clip_gradient + 4 * size_t(vertex));
-    *row += Row4{to_x, to_y, 0.0f, -(to_x * x + to_y * y)};
-}
-
 // The pixels' share of the gradient to the attributes.
 template <int Channels>
 ALWAYS_INLINE void spread_colour(
-    const Mesh& mesh, const Pixels& pixels, const float* row_gradient, float* attributes_gradient) {
+    const Mesh& mesh, const Pixels& pixels, const float* __restrict row_gradient,
+    float* __restrict attributes_gradient) {
     const int channels = Channels ? Channels : mesh.channels;
     for (int lane = 0; lane < pixels.count; lane++) {
-        const size_t a = size_t(pixels.corner[0][lane]) * channels, b = size_t(pixels.corner[1][lane]) * channels;
-        const size_t c = size_t(pixels.corner[2][lane]) * channels;
-        const float weight_a = std::max(pixels.ratio[0][lane], 0.0f), weight_b = std::max(pixels.ratio[1][lane], 0.0f);
-        const float weight_c = std::max(pixels.ratio[2][lane], 0.0f);
         const float* change = row_gradient + size_t(pixels.column[lane]) * channels;
-        for (int channel = 0; channel < channels; channel++) {
-            attributes_gradient[a + channel] += change[channel] * weight_a;
-            attributes_gradient[b + channel] += change[channel] * weight_b;
-            attributes_gradient[c + channel] += change[channel] * weight_c;
+        for (int k = 0; k < 3; k++) {
+            float* out = attributes_gradient + size_t(pixels.corner[k][lane]) * channels;
+            const float weight = pixels.weight[k][lane];
+            for (int channel = 0; channel < channels; channel++) out[channel] += change[channel] * weight;
         }
     }
 }
@@ -629,11 +620,10 @@ ALWAYS_INLINE void weight_gradient(
 // The pixels' share of the gradient to the clip coordinates (see interpolate_backward in cpu_kernels.py).
 ALWAYS_INLINE void spread_motion(
     const Pixels& pixels, const float* to_a, const float* to_b, float y, float* clip_gradient) {
-    float to_x[3][kLanes], to_y[3][kLanes];
+    float to_x[3][kLanes], to_y[3][kLanes], to_w[3][kLanes];
     for (int lane = 0; lane < kLanes; lane++) {
         const float factor = pixels.factor[lane];
-        const float mean =
-            to_a[lane] * std::max(pixels.ratio[0][lane], 0.0f) + to_b[lane] * std::max(pixels.ratio[1][lane], 0.0f);
+        const float mean = to_a[lane] * pixels.weight[0][lane] + to_b[lane] * pixels.weight[1][lane];
         const float a = pixels.ratio[0][lane] >= 0 ? (to_a[lane] - mean) * factor : 0.0f;
         const float b = pixels.ratio[1][lane] >= 0 ? (to_b[lane] - mean) * factor : 0.0f;
         const float c = pixels.ratio[2][lane] >= 0 ? -mean * factor : 0.0f;
@@ -645,10 +635,15 @@ ALWAYS_INLINE void spread_motion(
         to_y[1][lane] = c * dx[0][lane] - a * dx[2][lane];
         to_x[2][lane] = b * dy[0][lane] - a * dy[1][lane];
         to_y[2][lane] = a * dx[1][lane] - b * dx[0][lane];
+        for (int k = 0; k < 3; k++) to_w[k][lane] = -(to_x[k][lane] * pixels.x[lane] + to_y[k][lane] * y);
     }
-    for (int lane = 0; lane < pixels.count; lane++)
-        for (int k = 0; k < 3; k++)
-            add_offset(clip_gradient, pixels.corner[k][lane], to_x[k][lane], to_y[k][lane], pixels.x[lane], y);
+    for (int first = 0; first < pixels.count; first += 4)
+        for (int k = 0; k < 3; k++) {
+            Row4 rows[4] = {row4(to_x[k] + first), row4(to_y[k] + first), Row4{}, row4(to_w[k] + first)};
+            transpose(rows);
+            for (int lane = 0; lane < std::min(4, pixels.count - first); lane++)
+                row4(clip_gradient + 4 * size_t(pixels.corner[k][first + lane])) += rows[lane];
+        }
 }
 
 template <int Channels>
@@ -657,9 +652,6 @@ ALWAYS_INLINE void interpolate_back(
     float* clip_gradient) {
     const int channels = Channels ? Channels : mesh.channels;
     const float* centres = column_centres(picture.width);
-    const size_t stride = size_t(channels);
-    const PerVertex touched[] = {
-        {mesh.clip, 4}, {mesh.attributes, stride}, {attributes_gradient, stride}, {clip_gradient, 4}};
     Pixels pixels;
     float to_a[kLanes] = {}, to_b[kLanes] = {};
     for (int32_t row = 0; row < picture.height; row++) {
@@ -669,7 +661,6 @@ ALWAYS_INLINE void interpolate_back(
         for (int32_t column = 0; column < picture.width;) {
             column = next_pixels(row_ids, column, picture.width, pixels);
             if (pixels.count == 0) continue;
-            fetch_ahead(mesh.triangles, row_ids, column, picture.width, touched);
             weigh(mesh, row_ids, centres, y, pixels);
             if (attributes_gradient) spread_colour<Channels>(mesh, pixels, row_gradient, attributes_gradient);
             if (!clip_gradient) continue;

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.tables import BY_SKIN_TONE, BY_YAW, INTERVALS
+
 
 class Place(NamedTuple):
     """Where a cell stands."""
@@ -27,8 +29,8 @@ Cells = Mapping[Place, Cell]
 
 
 def read_tables(folder: Path) -> dict[Place, Cell]:
-    """The measured cells of all tables in `folder`."""
-    files = sorted(folder.glob("*.csv"))
+    """The measured cells of all tables in `folder`, without the extra ones that say more about a table."""
+    files = [path for path in sorted(folder.glob("*.csv")) if not path.stem.endswith((INTERVALS, BY_SKIN_TONE, BY_YAW))]
     if not files:
         raise FileNotFoundError(f"{folder}: expected the tables of stage evaluate, found no .csv")
     cells = {}

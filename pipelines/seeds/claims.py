@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from pipelines.mean_prediction import MEAN_PREDICTION
-from pipelines.methods import MEAN_FACE, OURS
+from pipelines.methods import MEAN_FACE, OURS, WSL_CONTROL
 from pipelines.seeds.cells import Cells, Place
 
 _VARIANTS = (OURS, "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform")
@@ -96,6 +96,10 @@ CLAIMS = (
           "table1_pixel_error", "test", OURS, (MEAN_FACE,), "ratio", "≤", 0.75),
     Claim("colour: error of no_photo to the worst other variant that did not diverge",
           "table1_pixel_error", "test", "no_photo", _but("no_photo"), "ratio", ">", 1.0, may_diverge=True),
+    Claim("highlight: colour error of full to that of the WSL control, which has none",
+          "table1_pixel_error", "test", OURS, (WSL_CONTROL,), "ratio", "<", 1.0),
+    Claim("inner mouth: error of full to that of the WSL control, which has no loss for it",
+          "table5_aflw2000_mouth", "px", OURS, (WSL_CONTROL,), "ratio", "<", 1.0),
     Claim("landmarks: error of no_lmk to the worst other variant; or it diverges",
           "truth_errors", "landmarks", "no_lmk", _but("no_lmk"), "ratio", ">", 1.1, may_diverge=True),
     Claim("shape: error of no_reg to the worst other variant",

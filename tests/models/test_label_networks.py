@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from models.networks.landmark_network import LandmarkNetwork, heatmap_loss, soft_argmax
@@ -158,3 +159,16 @@ def test_landmark_network_can_learn_one_picture() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.6 * losses[0]
+
+
+def test_the_encoders_weights_fit_torchvisions_network() -> None:
+    network = LandmarkNetwork("resnet18", 64).eval()
+    twin = torchvision.models.resnet18(weights=None).eval()
+    missing, unexpected = twin.load_state_dict(network.encoder_weights(), strict=False)
+    assert set(missing) == {"fc.weight", "fc.bias"} and not unexpected
+    image = torch.rand(2, 3, 64, 64)
+    features = network.stem(image)
+    for stage in network.stages:
+        features = stage(features)
+    twin.fc = torch.nn.Identity()
+    torch.testing.assert_close(twin(image), features.mean(dim=(2, 3)))

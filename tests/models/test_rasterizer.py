@@ -498,6 +498,21 @@ def test_colours_are_carried_on_neither_across_outlines_nor_without_a_search_for
     assert torch.equal(*(backward(image, change[None], clip, triangles, ids, False, by) for by in (0.5, 0.0)))
 
 
+def test_more_outlines_than_there_is_room_for_are_refused_in_torch() -> None:
+    corners = torch.rand(300, 2, generator=torch.Generator().manual_seed(7)) * 8
+    clip = clip_from_pixel([(x, y, 0.0) for x, y in corners.tolist()], (8, 8))
+    triangles, image = torch.arange(300).view(-1, 3), torch.rand(1, 8, 8, 1)
+    ids = rasterizer.rasterize(clip, triangles, (8, 8))
+    with pytest.raises(RuntimeError, match="more outlines than pixels"):
+        edges.edge_backward(image, image, clip, triangles, ids)
+    assert edges.edge_backward(image, image, clip, triangles, ids, occlusion=False).isfinite().all()
+
+
+def test_an_edge_that_three_triangles_share_keeps_two_of_them() -> None:
+    found = edges.triangle_neighbours(torch.tensor([[0, 1, 2], [1, 0, 3], [0, 1, 4]]))
+    assert found.tolist() == [[-1, -1, 1], [-1, -1, 0], [-1, -1, 1]]
+
+
 def test_edge_gradient_leaves_the_image_and_its_gradient_alone() -> None:
     clip, triangles, _ = sphere_before_wall(1)
     ids = rasterizer.rasterize(clip, triangles[:-2], (12, 12))

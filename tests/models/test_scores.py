@@ -17,6 +17,7 @@ def test_colour_error_is_the_mean_distance_inside_the_mask_only() -> None:
     rendering[0, :, 1, 1] = 1.0  # outside
     mask = torch.tensor([[[[1.0, 1.0], [0.0, 0.0]]]])
     assert pixel_error(image, rendering, mask).item() == pytest.approx(0.25)
+    assert pixel_error(image, rendering, mask, power=2).item() == pytest.approx(0.125)  # 0.5² and 0²
 
 
 def test_a_missed_face_counts_as_wholly_wrong() -> None:

@@ -17,7 +17,7 @@ from models import rasterizer, renderer
 from models.coefficients import CoefficientSizes
 from models.face_model import FaceModel
 from models.networks.regressor import Regressor
-from models.rasterizer import cuda, edges
+from models.rasterizer import cuda
 from models.renderer import patch_mask
 from pipelines.dataset import Batch, prepare
 from pipelines.objective import Objective
@@ -49,7 +49,7 @@ def _batch(device: str) -> Batch:
 
 @pytest.fixture
 def gpu_without_nvdiffrast(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The renderer as on a GPU; in place of nvdiffrast, and of the edges (docs/gpu.md), what has their shapes."""
+    """The renderer as on a GPU; in place of nvdiffrast (docs/gpu.md) what has its shapes."""
 
     def no_ids(clip: Tensor, triangles: Tensor, size: tuple[int, int]) -> Tensor:
         return torch.empty(len(clip), *size, dtype=torch.int32, device=clip.device)
@@ -57,16 +57,12 @@ def gpu_without_nvdiffrast(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_picture(attributes: Tensor, surface: Tensor, triangles: Tensor) -> tuple[Tensor, None]:
         return attributes.sum(dim=1)[:, None, None] * surface[..., :1], None
 
-    def no_edges(image: Tensor, gradient: Tensor, clip: Tensor, triangles: Tensor, ids: Tensor, **_: Any) -> Tensor:
-        return torch.zeros_like(clip)
-
     def in_a_window(clip: Tensor, triangles: Tensor, size: int, **options: Any) -> Tensor:
         return patch_mask(clip, triangles, size, **{**options, "window_side": size // 2})
 
     monkeypatch.setattr(rasterizer, "_back_end", lambda clip: cuda)
     monkeypatch.setattr(cuda, "rasterize", no_ids)
     monkeypatch.setattr(cuda, "_nvdiffrast", lambda: SimpleNamespace(interpolate=no_picture))
-    monkeypatch.setattr(edges, "edge_backward", no_edges)
     monkeypatch.setattr(renderer, "patch_mask", in_a_window)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # knows no "meta"
 
@@ -97,3 +93,16 @@ def test_batches_are_prepared_without_a_copy_from_the_host() -> None:
     assert prepared.face.shape == (4, 1, SIZE, SIZE)
     with NoCopiesFromTheHost(), pytest.raises(AssertionError, match="Python numbers"):
         prepared.face * torch.tensor([1.0], device="meta")
+
+
+@pytest.mark.usefixtures("gpu_without_nvdiffrast")
+@pytest.mark.parametrize("occlusion", [True, False])
+def test_outlines_read_nothing_from_the_device(occlusion: bool) -> None:
+    clip = torch.empty(2, 30, 4, device="meta", requires_grad=True)
+    colours = torch.empty(2, 30, 3, device="meta", requires_grad=True)
+    triangles = torch.empty(50, 3, dtype=torch.int32, device="meta")
+    with NoCopiesFromTheHost():
+        ids = rasterizer.rasterize(clip, triangles, (SIZE, SIZE + 1))
+        picture = rasterizer.interpolate(colours, clip, triangles, ids)
+        rasterizer.edge_gradient(picture, clip, triangles, ids, occlusion=occlusion).sum().backward()
+    assert clip.grad is not None and colours.grad is not None

@@ -16,25 +16,30 @@ from models.renderer import landmark_pixels, pose_face
 from pipelines import variant_prediction
 from pipelines.benchmarks.common import Sample, write_samples
 from pipelines.benchmarks.scans import write_mesh
-from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
+from pipelines.coefficients_file import (
+    coefficient_rows,
+    coefficients_from_rows,
+    read_coefficients,
+    write_coefficients,
+)
 from pipelines.dataset import Batch, landmarks_by_key
 from pipelines.evaluation import EvaluationInputs, evaluate
 from pipelines.face_model_file import load_face_model
 from pipelines.mean_face import predict_mean_face
 from pipelines.objective import Objective
 from pipelines.params import Variant
+from pipelines.picture_scoring import load_photograph_labels, picture_scores
 from pipelines.refinement import Refined
 from pipelines.regression_network import save_regressor
-from pipelines.scoring import MethodPredictions, pixel_error_scores
+from pipelines.scoring import MethodPredictions
 from pipelines.shards import ShardReader, ShardWriter, encode_png, read_rows, write_rows
 from pipelines.truth import true_coefficients
 from pipelines.truth_rows import rows_with_truth
-from pipelines.truth_scoring import by_skin_tone
 from pipelines.variant_prediction import VariantInputs, predict_variant
 from tests.label_tree import CAMERA, SIZE, smoke_params, write_label_tree
 from tests.training_process import toy_train_params
 
-VARIANTS: tuple[Variant, ...] = ("full", "no_lmk")
+VARIANTS: tuple[Variant, ...] = ("full", "no_lmk", "wsl_control")
 COUNT = 6
 PAPER = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
 
@@ -49,9 +54,8 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     truth = read_rows(root / "truth")
     write_rows(root / "truth", truth.assign(skin_tone_ita=np.linspace(-30, 75, COUNT + 1)))
     _write_benchmarks(root)
-    _write_weights(root / "weights/full", root, diverged=False)
-    _write_weights(root / "weights/no_lmk", root, diverged=True)
     for variant in VARIANTS:
+        _write_weights(root / "weights" / variant, root, diverged=variant == "no_lmk")
         _predict_variant(root, variant, root / "predictions" / variant)
     _predict_mean_face(root, root / "predictions/mean_face")
     return root
@@ -146,6 +150,15 @@ def test_variants_are_predicted_for_the_test_photographs_and_the_ablation_only(t
     assert full.groupby("benchmark").size().to_dict() == {"test": COUNT, "micc": 3, "facescape": 2, "aflw2000": COUNT}
 
 
+def test_the_control_is_predicted_everywhere_as_the_same_network_without_highlight(tree: Path) -> None:
+    full, control = (
+        pd.read_parquet(tree / f"predictions/{name}/coefficients.parquet") for name in ("full", "wsl_control")
+    )
+    pd.testing.assert_frame_equal(full.drop(columns="light_strength"), control.drop(columns="light_strength"))
+    face = pose_face(load_face_model(tree / "face_model.h5"), coefficients_from_rows(control), CAMERA)
+    assert not face.lit_specular.any() and face.lit_diffuse.mean() > 0
+
+
 def test_meshes_of_a_clip_are_averaged(tree: Path) -> None:
     model: FaceModel = load_face_model(tree / "face_model.h5")
     table = read_coefficients(tree / "predictions/full/coefficients.parquet", "micc").set_index("key")
@@ -232,9 +245,11 @@ def reports(tree: Path) -> Path:
         truth=tree / "truth",
         benchmarks=tree / "benchmarks",
         predictions=tree / "predictions",
+        recognizer=tree / "recognizer",
         paper=PAPER,
-        variants=("full", "no_lmk"),
+        variants=VARIANTS,
         params=params.evaluate,
+        interval_params=params.intervals,
         benchmark_params=params.benchmarks,
         regressor_params=params.regressor,
         camera=CAMERA,
@@ -252,12 +267,15 @@ def test_every_table_has_numbers_for_methods_and_nan_for_the_diverged(reports: P
     assert math.isnan(metrics["table2"]["facescape"]["all"]["no_lmk"]["mean_mm"])
     assert metrics["table2"]["facescape"]["all"]["mean_face"]["n"] == 1
     micc = metrics["table3"]["micc"]
-    assert set(micc) == {"cooperative", "indoor"} and set(micc["indoor"]) == {"full", "mean_face"}
+    assert set(micc) == {"cooperative", "indoor"} and set(micc["indoor"]) == {"full", "wsl_control", "mean_face"}
     assert 0 < micc["indoor"]["mean_face"]["mean_mm"] < 5
     assert set(metrics["table4"]["facescape"]) == {"neutral", "grin"}
     assert metrics["table5"]["aflw2000"]["px"]["mean_face"]["n"] == COUNT
     assert metrics["truth"]["pose"]["mean_face"]["mean"] < 10  # degrees
     assert "mean_face" not in metrics["truth"]["light_direction"]
+    for unknown in ("specular", "light_direction", "shininess"):
+        assert "full" in metrics["truth"][unknown] and "wsl_control" not in metrics["truth"][unknown]
+    assert metrics["truth"]["diffuse"]["wsl_control"] == metrics["truth"]["diffuse"]["full"]  # the same toy network
     assert metrics["truth"]["landmarks"]["mean_face"]["mean"] < 2.0  # px of 64
     assert "no_lmk" in metrics["truth"]["highlight_leak"] and math.isnan(metrics["truth"]["pose"]["no_lmk"]["mean"])
     assert math.isnan(metrics["variance"]["identity"]["least"]["no_lmk"]["mean"])
@@ -266,19 +284,64 @@ def test_every_table_has_numbers_for_methods_and_nan_for_the_diverged(reports: P
 
 
 def test_colour_error_counts_pixels_that_the_photograph_shows_as_face(tree: Path, tmp_path: Path) -> None:
-    for part in ("aligned", "landmarks"):
+    for part in ("aligned", "landmarks", "features"):
         (tmp_path / part).symlink_to(tree / "labels" / part)
     with ShardWriter(tmp_path / "segments", keys_per_shard=8) as writer:
         for key in ShardReader(tree / "labels/segments").keys:
             writer.write(key, {"png": encode_png(np.zeros((SIZE, SIZE), np.uint8))})
     full, model = MethodPredictions("full", tree / "predictions/full"), load_face_model(tree / "face_model.h5")
-    scores = pixel_error_scores(full, tmp_path, model=model, camera=CAMERA, crop_size=SIZE)
-    assert scores["value"].tolist() == [1.0] * (COUNT - 1)  # all background: each face is missed
+    labels = load_photograph_labels(tmp_path, tree / "recognizer")
+    scores = picture_scores(full, labels, model=model, camera=CAMERA, crop_size=SIZE)
+    values = scores.groupby("column")["value"].apply(list)
+    assert values["test"] == values["test_squared"] == [1.0] * (COUNT - 1)  # all background: each face is missed
+    assert values["psnr"] == values["ssim"] == [0.0] * (COUNT - 1)
+
+
+def test_a_rendering_with_the_true_coefficients_is_the_photograph(reports: Path, tmp_path: Path) -> None:
+    """The toy photographs are renderings, and their crops whole pictures: only JPEG lies between both."""
+    keys = [f"face-{number}" for number in range(COUNT - 1)]
+    truth = coefficients_from_rows(read_rows(reports / "truth")[: COUNT - 1])
+    write_coefficients(tmp_path / "coefficients.parquet", coefficient_rows("test", keys, truth))
+    labels = load_photograph_labels(reports / "labels", reports / "recognizer")
+    model = load_face_model(reports / "face_model.h5")
+    best = picture_scores(MethodPredictions("t", tmp_path), labels, model=model, camera=CAMERA, crop_size=SIZE)
+    means = best.groupby("column")["value"].mean()
+    assert means["test"] < 0.05 and means["psnr"] > 25 and means["ssim"] > 0.8
+    found = pd.read_parquet(reports / "scores/picture_measures.parquet")
+    full = found[found["row"] == "full"].groupby("column")["value"].mean()
+    assert full["psnr"] < means["psnr"] and full["ssim"] < means["ssim"] and full["identity"] > means["identity"]
+
+
+def test_tables_stand_beside_their_splits_and_intervals(reports: Path) -> None:
+    names = {path.stem for path in (reports / "tables").glob("*.csv")}
+    assert {"picture_measures", "skin_tones", "table1_pixel_error_by_yaw", "table5_aflw2000_mouth_by_yaw"} <= names
+    tables = ["table2_facescape_ablation", "table3_micc", "table4_facescape"]
+    assert {f"{name}_by_skin_tone" for name in tables} <= names
+    five = ["table1_pixel_error", *tables, "table5_aflw2000_mouth"]
+    assert {f"{name}_intervals" for name in five} <= names
+    colour = pd.read_csv(reports / "tables/table1_pixel_error_intervals.csv").set_index("row")
+    table = pd.read_csv(reports / "tables/table1_pixel_error.csv").set_index("row")
+    assert colour.loc["full", "mean"] == table.loc["full", "mean"] and colour.loc["full", "subjects"] == COUNT - 1
+    assert colour.loc["mean_face", "common_samples"] == COUNT - 1 and colour.loc["no_lmk", "common_samples"] == 0
+    shapes = (reports / "tables/table3_micc_intervals.md").read_text()
+    assert "(no interval)" in shapes  # both clips are of one person
+    yaw = (reports / "tables/table1_pixel_error_by_yaw.md").read_text()
+    assert "0–15°" in yaw and "no data" in yaw and "cannot be split by yaw" in yaw
+
+
+def test_the_spread_of_table_1_is_over_pixels(reports: Path) -> None:
+    scores = pd.read_parquet(reports / "scores/table1_pixel_error.parquet")
+    values = scores[scores["row"] == "full"].groupby("column")["value"].mean()
+    wanted = math.sqrt(values["test_squared"] - values["test"] ** 2)
+    metrics = json.loads((reports / "metrics.json").read_text())
+    assert metrics["table1"]["test"]["full"]["std"] == pytest.approx(wanted, rel=1e-4)
+    assert set(metrics["table1"]) == {"test"}
+    assert set(metrics) == {"skin_tones", "table1", "table2", "table3", "table4", "table5", "truth", "variance"}
 
 
 def test_a_sample_without_a_face_is_a_row_and_no_number(reports: Path) -> None:
     rows = pd.read_parquet(reports / "scores/table3_micc.parquet")
-    assert rows.loc[rows["column"] == "outdoor", "status"].tolist() == ["no face", "no face"]
+    assert rows.loc[rows["column"] == "outdoor", "status"].tolist() == ["no face", "no face", "no face"]
     assert "no data" in (reports / "tables/table3_micc.md").read_text()
 
 
@@ -313,15 +376,3 @@ def test_truth_turns_with_the_crop(tree: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(turned.euler_angles[:, 2], straight.euler_angles[:, 2] - math.pi / 2)
     torch.testing.assert_close(turned.light_position[..., 0], straight.light_position[..., 1])
     torch.testing.assert_close(turned.light_position[..., 1], -straight.light_position[..., 0], atol=1e-3, rtol=0)
-
-
-def test_skin_tones_are_split_into_terciles_of_samples() -> None:
-    rows = [("full", "test", f"s{n}", float(n), "ok") for n in range(6)] + [("full", "test", "real", 9.0, "ok")]
-    scores = pd.DataFrame(rows, columns=["row", "column", "sample", "value", "status"])
-    split = by_skin_tone(scores, {f"s{n}": 10.0 * n for n in range(6)}, prefix="colour")
-    assert split.groupby("column")["value"].apply(list).to_dict() == {
-        "colour_dark": [0.0, 1.0],
-        "colour_medium": [2.0, 3.0],
-        "colour_light": [4.0, 5.0],
-    }
-    assert by_skin_tone(scores, {}, prefix="colour").empty

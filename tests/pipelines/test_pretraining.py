@@ -6,15 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from models.face_model import FaceModel
+from models.networks.landmark_network import LandmarkNetwork
 from models.renderer import landmark_pixels, pose_face
 from pipelines.checkpoints import Checkpoints
 from pipelines.params import PretrainParams, RegressorParams
 from pipelines.pretraining import SyntheticCrops, pretrain_regressor
 from pipelines.shards import read_rows, write_rows
 from pipelines.supervision import TruthLosses
-from pipelines.weights import WEIGHTS, read_description
+from pipelines.weights import WEIGHTS, read_description, save_weights
 from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
 from tests.toy import toy_face_arrays
 
@@ -23,6 +25,9 @@ from tests.toy import toy_face_arrays
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("tree")
     write_label_tree(root)
+    torch.manual_seed(0)
+    description = {"encoder": "resnet18", "input_size": 64}
+    save_weights(root / "landmark_network", LandmarkNetwork(**description), description, pd.DataFrame({"step": []}))
     return root
 
 
@@ -31,8 +36,8 @@ def model() -> FaceModel:
     return FaceModel(toy_face_arrays())
 
 
-def _regressor(initialization: str = "pretrained") -> RegressorParams:
-    changes = {"backbone": "mobilenet_v3_small", "input_size": 64, "initialization": initialization}
+def _regressor(initialization: str = "pretrained", backbone: str = "mobilenet_v3_small") -> RegressorParams:
+    changes = {"backbone": backbone, "input_size": 64, "initialization": initialization}
     return smoke_params().regressor.model_copy(update=changes)
 
 
@@ -40,15 +45,16 @@ def _params(**changes: object) -> PretrainParams:
     return smoke_params().pretrain.model_copy(update={"batch_size": 6, **changes})
 
 
-def _pretrain(root: Path, output: Path, params: PretrainParams, initialization: str = "pretrained") -> pd.DataFrame:
+def _pretrain(root: Path, output: Path, params: PretrainParams, **regressor: str) -> pd.DataFrame:
     pretrain_regressor(
         root / "face_model.h5",
         root / "labels/aligned",
         root / "truth",
+        root / "landmark_network",
         output,
         camera=CAMERA,
         crop_size=SIZE,
-        regressor=_regressor(initialization),
+        regressor=_regressor(**regressor),
         params=params,
         memo=root / "memo",
     )
@@ -143,3 +149,20 @@ def test_another_initialization_needs_no_truth(root: Path, tmp_path: Path) -> No
     history = _pretrain(tmp_path, tmp_path / "output", _params(), initialization="imagenet")
     assert history.empty and "total" in history.columns
     assert read_description(tmp_path / "output")["supervised"] is False
+
+
+@pytest.mark.parametrize(
+    ("encoder", "backbone", "begins"),
+    [("auto", "resnet18", "landmarks"), ("auto", "mobilenet_v3_small", "scratch"), ("scratch", "resnet18", "scratch")],
+)
+def test_the_warm_start_begins_with_the_landmark_network_of_its_architecture(
+    root: Path, tmp_path: Path, encoder: str, backbone: str, begins: str
+) -> None:
+    _pretrain(root, tmp_path, _params(iterations=1, learning_rate=1e-12, encoder=encoder), backbone=backbone)
+    assert read_description(tmp_path)["initialization"] == begins
+    learned, began = load_file(tmp_path / WEIGHTS), load_file(root / "landmark_network" / WEIGHTS)
+    kernel = learned["backbone.layer4.1.conv2.weight"] if backbone == "resnet18" else torch.zeros(1)
+    same = kernel.shape == began["stages.3.1.conv2.weight"].shape and torch.allclose(
+        kernel, began["stages.3.1.conv2.weight"]
+    )
+    assert same == (begins == "landmarks")

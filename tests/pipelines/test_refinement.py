@@ -15,6 +15,7 @@ from pipelines.dataset import Batch, LabelledCrops, prepare
 from pipelines.objective import Objective
 from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.refinement import Refined, refine, total_of_each
+from pipelines.variants import modelled
 from tests.label_tree import CAMERA, SIZE, SIZES, write_label_tree
 from tests.toy import toy_face_arrays
 from tests.training_process import toy_train_params
@@ -53,6 +54,14 @@ def refined(batch: Batch, objective: Objective) -> Refined:
 
 def _rows(coefficients: Coefficients, wanted: slice) -> Coefficients:
     return Coefficients(*(group[wanted] for group in coefficients))
+
+
+def test_a_control_is_refined_without_highlight(root: Path, batch: Batch) -> None:
+    model, recognizer = FaceModel(toy_face_arrays()), load_recognizer(root / "recognizer")
+    control = Objective(model, recognizer, CAMERA, SIZE, toy_train_params(), "wsl_control")
+    start = modelled(neutral_coefficients(SIZES, COUNT), "wsl_control")
+    found = refine(start, batch, control, steps=4, learning_rate=0.1)
+    assert found.improved.all() and not found.coefficients.light_strength.any()
 
 
 def test_every_photograph_gets_nearer_to_its_labels_and_the_truth(

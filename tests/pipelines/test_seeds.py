@@ -104,6 +104,8 @@ def cells_of(claim: Claim, value: float, *others: float) -> dict[Place, Cell]:
         ("colour: error of full", (0.31, 0.4), 0.775, False),
         ("colour: error of full", (math.nan, 0.4), math.nan, False),
         ("colour: error of no_photo", (0.2, math.nan, 0.1, 0.16), 1.25, True),  # of those that did not diverge
+        ("highlight: colour error of full", (0.09, 0.1), 0.9, True),
+        ("inner mouth: error of full", (3.3, 3.0), 1.1, False),
         ("landmarks: error of no_lmk", (3.0, 2.9, 1.0), 3.0 / 2.9, False),  # worst, but not clearly
         ("landmarks: error of no_lmk", (math.nan, 2.9), math.inf, True),
         ("shape: error of no_reg", (1.0, 1.1), 1.0 / 1.1, False),
@@ -124,7 +126,7 @@ def test_claims_have_a_number_and_a_limit(words: str, values: tuple[float, ...],
 
 def test_claims_are_about_cells_that_the_tables_have() -> None:
     specs = table_specs(
-        ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform"),
+        ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform", "wsl_control"),
         twins=dict.fromkeys(("micc", "facescape", "aflw2000"), True),
         synthetic_test=True,
         protocol="p",
@@ -153,6 +155,13 @@ def test_report_says_what_the_training_shows_and_what_was_not_measured(tmp_path:
 def test_methods_that_were_not_built_are_left_out(tmp_path: Path) -> None:
     cells = read_tables(write_tables(tmp_path / "1", full="1.0", no_id=""))
     assert [place.row for place in cells] == ["full"]
+
+
+def test_what_only_says_more_about_a_table_is_not_a_table(folders: dict[int, Path]) -> None:
+    places = read_tables(folders[1]).keys()
+    for suffix in ("_intervals", "_by_skin_tone", "_by_yaw"):
+        (folders[1] / f"table2{suffix}.csv").write_text("table,row,column,mean,low\ntable2,other,all,1,0\n")
+    assert read_tables(folders[1]).keys() == places
 
 
 def test_other_cells_or_counts_are_refused(folders: dict[int, Path], tmp_path: Path) -> None:

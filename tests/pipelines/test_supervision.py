@@ -23,7 +23,7 @@ def model() -> FaceModel:
 
 @pytest.fixture(scope="module")
 def supervision(model: FaceModel) -> Supervision:
-    return Supervision(model, CAMERA, SIZE, landmark_weight=1.0)
+    return Supervision(model, CAMERA, SIZE, vertex_weight=1.0, landmark_weight=1.0)
 
 
 def _known(model: FaceModel, true: Coefficients) -> Truth:
@@ -82,11 +82,15 @@ def test_terms_of_an_untrained_network_are_about_one(model: FaceModel, supervisi
     assert losses.vertices > 0.1 and losses.albedo > 0.05
 
 
-def test_the_landmark_weight_multiplies_one_term(model: FaceModel, supervision: Supervision) -> None:
+@pytest.mark.parametrize(("weight", "term"), [("vertex_weight", "vertices"), ("landmark_weight", "landmarks")])
+def test_each_weight_multiplies_its_term_alone(
+    model: FaceModel, supervision: Supervision, weight: str, term: str
+) -> None:
     known, guess = _known(model, random_faces(2)), neutral_coefficients(SIZES, 2)
-    once, thrice = (Supervision(model, CAMERA, SIZE, weight)(guess, known, _unmoved(2)) for weight in (1.0, 3.0))
-    torch.testing.assert_close(thrice.landmarks, 3 * once.landmarks)
-    torch.testing.assert_close(thrice._replace(landmarks=once.landmarks), once)
+    heavier = Supervision(model, CAMERA, SIZE, **{"vertex_weight": 1.0, "landmark_weight": 1.0, weight: 3.0})
+    once, thrice = (one(guess, known, _unmoved(2)) for one in (supervision, heavier))
+    torch.testing.assert_close(getattr(thrice, term), 3 * getattr(once, term))
+    torch.testing.assert_close(thrice._replace(**{term: getattr(once, term)}), once)
 
 
 def test_more_lights_than_the_photograph_has_are_taught_to_be_dark(model: FaceModel, supervision: Supervision) -> None:

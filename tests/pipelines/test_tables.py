@@ -2,12 +2,14 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from pipelines.table_files import write_table
+from pipelines.split_specs import split_specs
+from pipelines.table_files import ROW_LABELS, write_table
 from pipelines.table_specs import table_specs
 from pipelines.tables import NO_PAPER, Column, Paper, TableCell, TableSpec, build_cells, metrics_tree, read_paper
 
@@ -58,6 +60,16 @@ def test_unbuilt_and_missing_cells_hold_no_number() -> None:
     assert (cells()["mean_face"].mean, cells()["mean_face"].status) == (None, "no data")
 
 
+def test_the_spread_can_be_over_what_the_samples_average() -> None:
+    column = SPEC.columns[0]._replace(squares="squared")
+    rows = [("full", "squared", "a", 2.0, "ok"), ("full", "squared", "b", 10.0, "ok")]
+    rows += [("no_lmk", "squared", "a", 2.0, "ok"), ("no_lmk", "squared", "b", math.nan, "diverged")]
+    found = pd.concat([scores(), pd.DataFrame(rows, columns=scores().columns)])
+    cells = {cell.row: cell for cell in build_cells(replace(SPEC, columns=(column,)), found, PAPER)}
+    assert (cells["full"].mean, cells["full"].std) == (2.0, pytest.approx(math.sqrt(2)))  # 6 - 2²
+    assert math.isnan(cells["no_lmk"].std or 0) and cells["mean_face"].std is None
+
+
 def test_files_say_nan_and_not_built_and_name_the_protocol(tmp_path: Path) -> None:
     write_table(tmp_path, SPEC, list(cells().values()), PAPER)
     lines = (tmp_path / "table9_test.csv").read_text().splitlines()
@@ -78,6 +90,7 @@ def test_metrics_read_like_a_path_and_hold_only_what_was_measured() -> None:
     tree = metrics_tree([SPEC], {SPEC.name: list(cells().values())})
     assert tree["table9"]["test"]["indoor"]["full"] == {"mean_mm": 2.0, "std_mm": 1.0, "n": 2}
     assert set(tree["table9"]["test"]["indoor"]) == {"full", "no_lmk"}
+    assert metrics_tree([replace(SPEC, metrics_path="")], {SPEC.name: list(cells().values())}) == {}
     assert "NaN" in json.dumps(tree)
 
 
@@ -117,8 +130,45 @@ def test_captions_call_twins_synthetic_and_real_data_by_name() -> None:
     specs = {one.name: one for one in found}
     assert "synthetic twin of MICC" in specs["table3_micc"].caption
     assert specs["table4_facescape"].caption.startswith("FaceScape")
+    assert "in mm by the scale at which the twin was photographed" in specs["table5_aflw2000_mouth"].caption
     assert "held-out test photographs" in specs["table1_pixel_error"].caption
     assert all(spec.caption.endswith("; the regressor began with ImageNet weights") for spec in found)
+
+
+def test_the_control_stands_after_the_variants_and_beside_ours_and_is_said_to_be_no_peer() -> None:
+    twins = dict.fromkeys(("micc", "facescape", "aflw2000"), True)
+    variants = (*VARIANTS, "wsl_control")
+    found = table_specs(variants, twins=twins, synthetic_test=True, protocol="p", initialization="i")
+    specs = {one.name: one for one in found}
+    assert specs["table1_pixel_error"].rows[-2:] == ("wsl_control", "mean_face")
+    assert specs["table2_facescape_ablation"].rows[-2:] == ("wsl_control", "mean_face")
+    for name in ("table3_micc", "table4_facescape", "table5_aflw2000_mouth"):
+        assert specs[name].rows[:3] == ("full", "wsl_control", "mean_face")
+        assert "wsl" in specs[name].not_built and "wsl_control" not in specs[name].not_built
+    assert all("it is not that network" in spec.caption for spec in found)
+    assert ROW_LABELS["wsl_control"] != ROW_LABELS["wsl"]
+
+
+def test_real_photographs_have_no_millimetres() -> None:
+    twins = {"micc": True, "facescape": True, "aflw2000": False}
+    found = table_specs(VARIANTS, twins=twins, synthetic_test=True, protocol="p", initialization="i")
+    caption = next(spec.caption for spec in found if spec.name == "table5_aflw2000_mouth")
+    assert "nothing is measured in mm" in caption and "twin" not in caption
+
+
+def test_split_tables_have_each_measured_column_once_for_each_group() -> None:
+    twins = dict.fromkeys(("micc", "facescape", "aflw2000"), True)
+    found = table_specs(VARIANTS, twins=twins, synthetic_test=True, protocol="p", initialization="i")
+    specs = {spec.name: spec for spec in split_specs(found)}
+    columns = {column.key: column for column in specs["table3_micc_by_skin_tone"].columns}
+    assert len(columns) == 9 and columns["indoor_dark"].label == "indoor dark" and columns["indoor_dark"].unit == "mm"
+    yaw = specs["table1_pixel_error_by_yaw"]
+    assert [(column.key, column.squares) for column in yaw.columns][1] == ("test_yaw15", "test_squared_yaw15")
+    mouth = specs["table5_aflw2000_mouth_by_yaw"]
+    assert [column.key for column in mouth.columns] == ["px_yaw0", "px_yaw15", "px_yaw30", "px_yaw60"]
+    assert mouth.rows == ("full", "mean_face")  # no peers
+    assert "mean face fitted to the 68 true landmarks" in mouth.caption
+    assert not any(spec.metrics_path for spec in specs.values())
 
 
 def test_a_missing_paper_file_is_named(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from models.networks.regressor import Regressor
 from models.segments import SEGMENT_INDEX
 from pipelines import training
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, Prepared, endless_batches, prepare
-from pipelines.objective import Objective, variant_weights
+from pipelines.objective import Objective
 from pipelines.params import TrainParams, Variant
 from pipelines.recognizer_file import load_features, load_recognizer
 from pipelines.regression_network import load_regressor
@@ -124,13 +124,6 @@ def test_the_recogniser_stays_fixed_but_lets_the_gradient_through(root: Path) ->
     assert guess.shape.grad is not None and guess.shape.grad.abs().max() > 0
     assert all(weight.grad is None for weight in objective.recognizer.parameters())
     assert not objective.recognizer.training
-
-
-@pytest.mark.parametrize("name", Losses._fields)
-def test_a_variant_has_one_weight_at_zero(name: str) -> None:
-    full, without = variant_weights(toy_train_params(), "full"), variant_weights(toy_train_params(), f"no_{name}")  # type: ignore[arg-type]
-    assert without == {**full, name: 0.0}
-    assert full == toy_train_params().weights.model_dump()
 
 
 def test_training_lowers_the_loss_and_writes_everything(root: Path, tmp_path: Path) -> None:
