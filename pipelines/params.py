@@ -232,12 +232,16 @@ class TwinParams(Section):
     size: Annotated[int, Field(ge=128, le=2048)]
 
 
+Aflw2000Annotation = Literal["original", "reannotated"]
+
+
 class BenchmarksParams(Section):
     """Folder of each real data set, or `twin` for its embedded twin; how much of them the tables use."""
 
     micc: str
     facescape: str
     aflw2000: str
+    aflw2000_annotation: Aflw2000Annotation
     micc_subjects: Count
     micc_frames: Count
     facescape_subjects: Annotated[int, Field(ge=2)]
