@@ -20,9 +20,9 @@ def now_submission(
     params = load_params()
     from pydantic import TypeAdapter
 
-    from pipelines.benchmarks.read_now import ImageSet
-    from pipelines.now_evaluation import evaluate_submission
-    from pipelines.now_submission import SubmissionInputs, write_submission
+    from pipelines.now.evaluation import evaluate_submission
+    from pipelines.now.reader import ImageSet
+    from pipelines.now.submission import SubmissionInputs, write_submission
 
     inputs = SubmissionInputs(
         now=now,

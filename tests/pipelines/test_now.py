@@ -18,12 +18,12 @@ from models.face_model import FaceModel
 from models.networks.regressor import Regressor
 from models.segments import SEGMENT_INDEX
 from models.shape_error import mesh_normals, surface_from_mesh
-from pipelines import now_submission
-from pipelines.benchmarks.read_now import LANDMARKS, NowScan, read_now, read_now_scan, read_picked_points
 from pipelines.benchmarks.scans import read_mesh, write_mesh
 from pipelines.face_model_file import save_face_model
-from pipelines.now_evaluation import crop, evaluate_submission, scan_errors
-from pipelines.now_submission import SubmissionInputs, write_submission
+from pipelines.now import submission
+from pipelines.now.evaluation import crop, evaluate_submission, scan_errors
+from pipelines.now.reader import LANDMARKS, NowScan, read_now, read_now_scan, read_picked_points
+from pipelines.now.submission import SubmissionInputs, write_submission
 from pipelines.regression_network import save_regressor
 from pipelines.shards import read_rows, write_rows
 from tests.label_tree import smoke_params, write_aligned
@@ -138,7 +138,7 @@ def inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SubmissionInputs:
         status = ["rejected" if one else "kept" for one in reason]
         write_rows(output, read_rows(output).assign(status=status, reason=reason))
 
-    monkeypatch.setattr(now_submission, "align_photographs", align)
+    monkeypatch.setattr(submission, "align_photographs", align)
     params = smoke_params()
     save_face_model(tmp_path / "face_model.h5", ARRAYS)
     _write_weights(tmp_path / "weights", diverged=False)

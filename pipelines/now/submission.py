@@ -16,10 +16,10 @@ from models.segments import SEGMENT_INDEX
 from pipelines.benchmarks.build import write_photographs
 from pipelines.benchmarks.common import write_omitted
 from pipelines.benchmarks.raw import Omission, RawSample, in_words
-from pipelines.benchmarks.read_now import LANDMARKS, ImageSet, read_now
 from pipelines.benchmarks.scans import write_mesh
 from pipelines.face_model_file import load_face_model
 from pipelines.labelling.align import align_photographs
+from pipelines.now.reader import LANDMARKS, ImageSet, read_now
 from pipelines.params import AlignParams
 from pipelines.prediction import CropSet
 from pipelines.shards import read_rows

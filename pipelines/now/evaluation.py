@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from models.shape_error import Protocol, Surface, shape_error, similarity_from_corresponding, surface_from_mesh
 from pipelines.benchmarks.raw import RawSample
-from pipelines.benchmarks.read_now import NowScan, read_now_scan, scanned_subjects
 from pipelines.benchmarks.scans import read_mesh
+from pipelines.now.reader import NowScan, read_now_scan, scanned_subjects
 
 ERRORS = "errors.csv"
 SUMMARY = "errors.json"
