@@ -12,6 +12,7 @@ from models.camera import Camera
 from models.face_model import FaceModel
 from models.shape_error import Protocol
 from pipelines.benchmarks.common import BENCHMARKS, TWIN, read_samples
+from pipelines.data_remarks import data_remarks
 from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
 from pipelines.identity_spread import TRUTH, spread_scores
@@ -145,6 +146,7 @@ def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metr
         synthetic_test=bool(tested["synthetic"].all()),
         protocol=f"{inputs.params.protocol} ({inputs.protocol.description})",
         initialization=initialization_text(inputs.regressor_params),
+        remarks=data_remarks(inputs.benchmarks, inputs.benchmark_params),
     )
     paper = read_paper(inputs.paper)
     cells = {spec.name: build_cells(spec, scores[spec.name], paper.get(spec.name, NO_PAPER)) for spec in specs}

@@ -4,9 +4,9 @@ The sections live here and not beside the code they steer, because this module i
 must fail in the first second, before torch is loaded. No value has a default in code.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -252,6 +252,12 @@ class BenchmarksParams(Section):
     seed: int
     workers: Count
     twin: TwinParams
+
+    @model_validator(mode="after")
+    def _annotation_exists(self) -> Self:
+        if self.aflw2000 == "twin" and self.aflw2000_annotation != "original":
+            raise ValueError("aflw2000_annotation: the twin has the original annotation only; name the real folder")
+        return self
 
 
 class PredictParams(Section):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from pipelines.identity_spread import SPREAD_MODES, TRUTH
 from pipelines.mean_prediction import MEAN_PREDICTION
@@ -12,17 +13,25 @@ _REAL_NAMES = {"micc": "MICC Florence 2D/3D", "facescape": "FaceScape", "aflw200
 
 
 def table_specs(
-    variants: tuple[str, ...], *, twins: Mapping[str, bool], synthetic_test: bool, protocol: str, initialization: str
+    variants: tuple[str, ...],
+    *,
+    twins: Mapping[str, bool],
+    synthetic_test: bool,
+    protocol: str,
+    initialization: str,
+    remarks: Mapping[str, str] = MappingProxyType({}),
 ) -> list[TableSpec]:
     """Tables 1 to 5, and those beyond the paper.
 
-    `twins` says which benchmarks are embedded twins, `initialization` what the regressor began with.
+    `twins` says which benchmarks are embedded twins, `initialization` what the regressor began with; `remarks` follow
+    the names of the benchmarks.
     """
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
     ablation = (*variants, MEAN_FACE)
     compared = (*COMPARED_METHODS, *PEERS)
     peers = frozenset(PEERS)
-    data = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
+    names = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
+    data = {name: f"{label}{remarks.get(name, '')}" for name, label in names.items()}
     specs = [
         TableSpec(
             "table1_pixel_error",
