@@ -8,7 +8,9 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from models.shape_error import mesh_normals
+from models.surface import mesh_normals
+
+FURTHER = "-further"  # before the number in the file name of another scan of the same face
 
 _CELL_MM = 1.7  # spacing of the imitated scan
 _HOLE_RADII_MM = (3.0, 9.0)
