@@ -19,6 +19,12 @@ Precision = Literal["auto", "fp32", "bf16"]
 LossName = Literal["id", "photo", "lmk", "mouth", "reg", "uniform"]
 PhotographsLayout = Literal["auto", "folder", "list", "archive", "celeba", "ffhq", "300w_lp", "celebamask_hq", "lapa"]
 SegmentTruth = Literal["synthetic", "annotated", "mix"]
+# fmt: off
+ShapeProtocol = Literal[
+    "paper", "deng2019", "genova2018", "ganfit", "now_median", "now_mean", "now_std",
+    "realy_nose", "realy_mouth", "realy_forehead", "realy_cheek",
+]
+# fmt: on
 LOSS_NAMES: tuple[LossName, ...] = ("id", "photo", "lmk", "mouth", "reg", "uniform")
 
 
@@ -270,14 +276,11 @@ class PredictParams(Section):
 
 
 class EvaluateParams(Section):
-    """The shape-error protocol: data with a name."""
+    """The shape-error protocol, by its name in `models.protocols`, and the registration."""
 
-    protocol: str
-    crop_radius_mm: Positive
+    protocol: ShapeProtocol
     iterations: Count
     kept_fraction: Annotated[float, Field(gt=0.5, le=1)]
-    statistic: Literal["mean", "rmse"]
-    direction: Literal["scan_to_mesh", "mesh_to_scan"]
 
 
 class FiguresParams(Section):

@@ -1,7 +1,8 @@
 """One number for one sample, from pictures: colour error and mouth landmarks.
 
 Every score table has the columns `row` (the method), `column` (of the table), `sample`, `value` and `status`: "ok",
-"diverged" (no result, value NaN), "no face" (no crop to predict on; not counted).
+"diverged" (no result, value NaN), "no face" (no crop to predict on; not counted). Shapes may also have "wrong size"
+(not in mm, value NaN) and "no landmarks" (a scan without those that the protocol needs; not counted).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +28,7 @@ from pipelines.coefficients_file import coefficients_from_rows, read_coefficient
 from pipelines.dataset import Pictures, crops
 from pipelines.shards import ShardReader, decode
 
-OK, DIVERGED, NO_FACE = "ok", "diverged", "no face"
+OK, DIVERGED, NO_FACE, NO_LANDMARKS = "ok", "diverged", "no face", "no landmarks"
 _BATCH = 32
 SCORE_COLUMNS = ["row", "column", "sample", "value", "status"]
 

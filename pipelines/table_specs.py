@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 from pipelines.identity_spread import SPREAD_MODES, TRUTH
 from pipelines.mean_prediction import MEAN_PREDICTION
+from pipelines.measure_specs import protocols_spec, vertex_errors_spec
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS
 from pipelines.tables import Column, TableSpec
 
@@ -102,6 +103,8 @@ def table_specs(
             (*variants, TRUTH),
             metrics_path="variance/identity",
         ),
+        protocols_spec(data["micc"]),
+        vertex_errors_spec(data["facescape"], ablation),
         TableSpec(
             "skin_tones",
             "Beyond the paper: Tables 1 and 5 by skin tone.",

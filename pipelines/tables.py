@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 MEASURED, NAN, NOT_BUILT, NO_DATA, PAPER_ONLY = "measured", "diverged", "not built", "no data", "paper only"
+NOT_COUNTED = ("no face", "no landmarks")  # statuses of scores
 
 
 class Column(NamedTuple):
@@ -76,12 +77,13 @@ def read_paper(path: Path) -> dict[str, Paper]:
 def build_cells(spec: TableSpec, scores: pd.DataFrame, paper: Paper) -> list[TableCell]:
     """Average the scores of each cell.
 
-    Samples without a face are left out and lower the count; one diverged sample makes the cell NaN.
+    Samples without a face or landmarks are left out and lower the count; one diverged sample makes the cell NaN.
     """
     cells = []
+    counted = ~scores["status"].isin(NOT_COUNTED)
     for row in spec.rows:
         for column in spec.columns:
-            chosen = scores[(scores["row"] == row) & (scores["column"] == column.key) & (scores["status"] != "no face")]
+            chosen = scores[(scores["row"] == row) & (scores["column"] == column.key) & counted]
             paper_mean, paper_std = paper.value(row, column.key)
             mean, std, status = _average(chosen["value"])
             if row in spec.not_built:

@@ -8,7 +8,9 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from models.shape_error import mesh_normals
+from models.surface import mesh_normals
+
+FURTHER = "-further"  # before the number in the file name of another scan of the same face
 
 FURTHER = "-further"  # before the number in the file name of another scan of the same face
 

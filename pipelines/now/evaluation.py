@@ -12,7 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from models.shape_error import Protocol, Surface, shape_error, similarity_from_corresponding, surface_from_mesh
+from models.icp import Ball, IcpSettings, Matcher, registered, similarity_from_corresponding
+from models.surface import Surface, closest_on_surface, surface_from_mesh
 from pipelines.benchmarks.raw import RawSample
 from pipelines.benchmarks.scans import read_mesh
 from pipelines.now.reader import NowScan, read_now_scan, scanned_subjects
@@ -28,10 +29,10 @@ def evaluate_submission(now: Path, samples: Sequence[RawSample], submission: Pat
     """Write the errors of each photograph and, pooled over all points, of each challenge; False without any scan.
 
     The steps are those of the benchmark's own evaluation: seven landmarks, then a registration of the cropped scan with
-    isotropic scale, then the distances of all its points.
+    isotropic scale, then the distance of each of its points to the closest one of the mesh's surface.
 
-    Deviation: distances to the plane of the nearest vertex; the benchmark's own code, which takes the closest point of
-    the surface, gives the number to publish.
+    Deviation: the registration minimises point-to-plane distances where the benchmark's own code takes those to the
+    surface; that code gives the number to publish.
     """
     subjects = scanned_subjects(now, [sample.subject for sample in samples])
     if not subjects:
@@ -65,23 +66,21 @@ def scan_errors(
     mesh: Surface, landmarks: NDArray[np.float64], scan: NowScan, *, iterations: int
 ) -> NDArray[np.float32]:
     """Distances in mm of the cropped scan's points to a mesh of any size and place, with its seven landmarks."""
-    centre, radius = crop(scan.landmarks)
-    result = shape_error(
-        mesh,
-        surface_from_mesh(scan.vertices, scan.triangles),
-        scan_from_mesh=similarity_from_corresponding(landmarks, scan.landmarks),
-        nose_tip=centre,
-        protocol=Protocol(radius, iterations, 1.0, "scan_to_mesh", "mean"),
-    )
-    return result.distances_mm.astype(np.float32)
+    ball = crop(scan.landmarks)
+    whole = surface_from_mesh(scan.vertices, scan.triangles)
+    cropped = whole.part(ball.contains(whole.points))
+    start = similarity_from_corresponding(landmarks, scan.landmarks)
+    found = registered(Matcher(mesh, cropped, ball, from_scan=True), start, IcpSettings(iterations, kept_fraction=1.0))
+    closest = closest_on_surface(found.moved_back(cropped.points), mesh)
+    return np.linalg.norm(cropped.points - found.moved(closest), axis=1).astype(np.float32)
 
 
-def crop(landmarks: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Centre and radius of the part of a scan that the benchmark compares, from its seven landmarks."""
+def crop(landmarks: NDArray[np.float64]) -> Ball:
+    """The part of a scan that the benchmark compares, from its seven landmarks."""
     outer_right, inner_right, inner_left, outer_left, bottom = landmarks[:5]
     bridge = (inner_right + inner_left) / 2
     size = (np.linalg.norm(outer_right - outer_left) + np.linalg.norm(bridge - bottom)) / 2
-    return bottom + _PART_OF_NOSE * (bridge - bottom), float(_REACH * size)
+    return Ball(bottom + _PART_OF_NOSE * (bridge - bottom), float(_REACH * size))
 
 
 def _statistics(errors: Sequence[NDArray[np.float32]]) -> dict[str, float]:

@@ -11,13 +11,15 @@ from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from models.icp import IcpSettings
 from models.light import linear_from_srgb
-from models.shape_error import Protocol, ShapeError
+from models.protocols import Protocol
+from models.shape_error import ShapeError
 from pipelines.benchmarks.common import Sample, read_samples
 from pipelines.benchmarks.scans import Scan, read_mesh
 from pipelines.reporting.artist import Artist, Picture
 from pipelines.reporting.sheet import Cell, draw_cell, new_figure, save
-from pipelines.shape_scoring import read_truth, registered_sample
+from pipelines.shape_scoring import ShapeScoring, read_scan, registered_sample
 from pipelines.shards import ShardReader, decode
 
 _METHODS = {"full": "ours", "mean_face": "mean face"}
@@ -36,10 +38,18 @@ class _Row(NamedTuple):
 
 
 def error_map_figure(
-    path: Path, artist: Artist, benchmark: Path, predictions: Path, *, protocol: Protocol, is_twin: bool
+    path: Path,
+    artist: Artist,
+    benchmark: Path,
+    predictions: Path,
+    *,
+    protocol: Protocol,
+    icp: IcpSettings,
+    is_twin: bool,
 ) -> None:
     """One row for each clip: a frame, the averaged meshes, the scan, and the error of each method on the scan."""
-    rows = [_row(artist, benchmark, predictions, sample, protocol) for sample in _one_of_each_clip(benchmark)]
+    scoring = ShapeScoring(benchmark, artist.model, icp)
+    rows = [_row(artist, scoring, predictions, sample, protocol) for sample in _one_of_each_clip(benchmark)]
     names = list(_METHODS.values())
     titles = ["a frame", *names, "synthetic scan" if is_twin else "scan", *(f"error, {name}" for name in names)]
     figure, axes = new_figure(
@@ -68,8 +78,9 @@ def _one_of_each_clip(benchmark: Path) -> list[Sample]:
     return chosen
 
 
-def _row(artist: Artist, benchmark: Path, predictions: Path, sample: Sample, protocol: Protocol) -> _Row:
-    truth = read_truth(benchmark / sample.scan)
+def _row(artist: Artist, scoring: ShapeScoring, predictions: Path, sample: Sample, protocol: Protocol) -> _Row:
+    benchmark = scoring.benchmark
+    truth = read_scan(benchmark / sample.scan)
     scan = read_mesh(benchmark / sample.scan)
     centre = truth.nose_tip + np.array(_NOSE_TO_CENTRE_MM)
     frame = decode(ShardReader(benchmark / "aligned").read(sample.keys[len(sample.keys) // 2], "jpg")) / 255
@@ -78,7 +89,7 @@ def _row(artist: Artist, benchmark: Path, predictions: Path, sample: Sample, pro
     notes = []
     for method in _METHODS:
         mesh = predictions / method / "meshes" / benchmark.name / f"{sample.sample}.npz"
-        result = registered_sample(mesh, truth, model=artist.model, protocol=protocol)
+        result = registered_sample(mesh, truth, scoring=scoring, protocol=protocol)
         finite = bool(np.isfinite(result.value_mm))
         shapes.append(_registered_face(artist, mesh, result, centre) if finite else None)
         errors.append(_scan_picture(artist, scan, centre, _error_colours(scan, result)) if finite else None)

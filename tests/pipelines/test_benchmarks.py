@@ -11,7 +11,10 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from models.face_model import FaceModel
-from models.shape_error import Protocol, Similarity, shape_error, surface_from_mesh
+from models.icp import IcpSettings, Similarity
+from models.protocols import PROTOCOLS
+from models.shape_error import MarkedScan, shape_error
+from models.surface import surface_from_mesh
 from pipelines.benchmarks import build
 from pipelines.benchmarks.build import BenchmarkInputs, build_benchmark
 from pipelines.benchmarks.common import read_omitted, read_samples, write_omitted
@@ -368,10 +371,10 @@ def own_coefficients_against_scan(crowd: Crowd) -> tuple[Scan, float]:
     scan = scanned(vertices, crowd.visible_triangles, noise_mm=0.15, hole_fraction=0.03, rng=np.random.default_rng(1))
     result = shape_error(
         surface_from_mesh(inside.astype(np.float64), arrays.triangles),
-        surface_from_mesh(scan.vertices, scan.triangles),
+        MarkedScan(surface_from_mesh(scan.vertices, scan.triangles), vertices[arrays.landmark_vertices[30]]),
         scan_from_mesh=Similarity(1.0, np.eye(3), np.zeros(3)),
-        nose_tip=vertices[arrays.landmark_vertices[30]],
-        protocol=Protocol(95.0, 20, 0.95, "scan_to_mesh", "mean"),
+        protocol=PROTOCOLS["paper"],
+        icp=IcpSettings(20, 0.95),
     )
     return scan, result.value_mm
 
