@@ -24,15 +24,15 @@ from pipelines.benchmarks.read_aflw2000 import REANNOTATED, read_aflw2000, read_
 from pipelines.benchmarks.read_facescape import Sizes, read_facescape
 from pipelines.benchmarks.read_micc import read_micc
 from pipelines.benchmarks.scans import FURTHER, Scan, read_mesh, scanned, write_mesh
-from pipelines.benchmarks.studio import TwinPlan
+from pipelines.benchmarks.studio import Studio, TwinPlan
 from pipelines.benchmarks.twin_aflw2000 import write_aflw2000_twin
 from pipelines.benchmarks.twin_facescape import Frame, camera_entries, write_facescape_twin
-from pipelines.benchmarks.twin_micc import write_micc_twin
-from pipelines.face_model_file import save_face_model
+from pipelines.benchmarks.twin_micc import SETTINGS, write_micc_twin
+from pipelines.face_model_file import load_face_model, save_face_model
 from pipelines.params import BenchmarksParams, TwinParams
 from pipelines.shards import read_rows, write_rows
 from pipelines.synthetic.photograph import project
-from pipelines.synthetic.view import NOTHING_WORN, draw_view
+from pipelines.synthetic.view import NOTHING_WORN, View, draw_view
 from tests.label_tree import smoke_params, write_aligned
 from tests.toy import toy_face_arrays
 
@@ -498,6 +498,20 @@ def test_aflw2000_twins_carry_pose_and_landmarks_as_the_data_set_does(twins: Pat
     fields = loadmat(twins / "aflw2000/image00002.mat")
     assert fields["pt3d_68"].shape == (3, 68) and fields["Pose_Para"].shape == (1, 7) and fields["roi"].shape == (1, 4)
     assert np.abs(fields["Pose_Para"][0, 1]) <= np.radians(60)
+
+
+def test_the_three_clips_differ_in_light_distance_blur_and_pose(face_model: Path, tmp_path: Path) -> None:
+    studio, rng = Studio(plan(face_model, tmp_path), load_face_model(face_model)), np.random.default_rng(0)
+    views = {name: [studio.view(setting, rng) for _ in range(40)] for name, setting in SETTINGS.items()}
+
+    def ascending(value: Callable[[View], float]) -> list[str]:
+        return sorted(views, key=lambda name: float(np.mean([value(view) for view in views[name]])))
+
+    assert len({views[name][0].light.kind for name in views}) == 3
+    widths_mm = ascending(lambda view: 2 * view.camera.distance_mm * np.tan(view.camera.field_of_view / 2))
+    assert widths_mm == ["cooperative", "indoor", "outdoor"]  # of the picture: the face is ever smaller in it
+    assert ascending(lambda view: view.sensor.blur_px) == ["cooperative", "outdoor", "indoor"]
+    assert ascending(lambda view: abs(view.euler_angles[1])) == ["cooperative", "indoor", "outdoor"]
 
 
 def test_facescape_cameras_project_as_the_photographs_were_taken() -> None:
