@@ -19,7 +19,7 @@ from pipelines.benchmarks.raw import RawPhotograph, RawSample
 from pipelines.benchmarks.read_aflw2000 import read_aflw2000
 from pipelines.benchmarks.read_facescape import Sizes, read_facescape
 from pipelines.benchmarks.read_micc import read_micc
-from pipelines.benchmarks.scans import write_mesh
+from pipelines.benchmarks.scans import FURTHER, write_mesh
 from pipelines.benchmarks.studio import TwinPlan
 from pipelines.benchmarks.twin_aflw2000 import write_aflw2000_twin
 from pipelines.benchmarks.twin_facescape import write_facescape_twin
@@ -163,6 +163,9 @@ def _label(output: Path, inputs: BenchmarkInputs) -> None:
 def _write_scans(samples: Sequence[RawSample], folder: Path) -> None:
     """Write each scan once as PLY in mm, its landmarks beside it; ValueError when the landmarks show another unit."""
     readers = {sample.scan_name: sample.read_scan for sample in samples if sample.read_scan is not None}
+    for sample in samples:
+        further = enumerate(sample.read_further_scans, start=1)
+        readers |= {f"{sample.scan_name}{FURTHER}{number}": read_scan for number, read_scan in further}
     for name, read_scan in tqdm(sorted(readers.items()), desc="scans", unit="scan", disable=not readers):
         scan = read_scan()
         write_mesh(folder / f"{name}.ply", scan.vertices.astype(np.float32), scan.triangles)

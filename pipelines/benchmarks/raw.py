@@ -32,6 +32,7 @@ class RawSample:
     ablation: bool = False  # counts in the ablation study (Table 2)
     scan_name: str = ""  # samples may share a scan
     read_scan: Callable[[], Scan] | None = None
+    read_further_scans: tuple[Callable[[], Scan], ...] = ()  # others of the same face
 
 
 def required_folder(folder: Path, *, name: str, how_to_obtain: str) -> Path:

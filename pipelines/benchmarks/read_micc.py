@@ -24,7 +24,8 @@ CLIPS = {"cooperative": "Indoor-Cooperative", "indoor": "PTZ-Indoor", "outdoor":
 def read_micc(folder: Path, *, frames_per_clip: int) -> list[RawSample]:
     """One sample for each subject and clip, with at most `frames_per_clip` frames spread over the clip.
 
-    Of a subject's two frontal scans the first is taken; a subject without a scan or a clip without frames is left out.
+    Of a subject's two frontal scans the first is taken, and the second where a protocol asks for it; a subject without
+    a scan or a clip without frames is left out.
     """
     required_folder(folder, name="micc", how_to_obtain=HOW_TO_OBTAIN)
     samples = []
@@ -35,11 +36,11 @@ def read_micc(folder: Path, *, frames_per_clip: int) -> list[RawSample]:
         for condition, clip in CLIPS.items():
             frames = evenly_chosen(sorted(subject_folder.rglob(f"{clip}/**/*.jpg")), frames_per_clip)
             if frames:
-                samples.append(_sample(subject_folder.name, condition, frames=frames, scan=scans[0]))
+                samples.append(_sample(subject_folder.name, condition, frames=frames, scans=scans))
     return required_samples(samples, folder=folder, layout=LAYOUT)
 
 
-def _sample(subject: str, condition: str, *, frames: list[Path], scan: Path) -> RawSample:
+def _sample(subject: str, condition: str, *, frames: list[Path], scans: list[Path]) -> RawSample:
     name = f"{subject}-{condition}"
     photographs = [RawPhotograph(f"{name}-{number:03d}", path, subject) for number, path in enumerate(frames)]
     return RawSample(
@@ -48,7 +49,8 @@ def _sample(subject: str, condition: str, *, frames: list[Path], scan: Path) -> 
         condition=condition,
         photographs=tuple(photographs),
         scan_name=subject,
-        read_scan=partial(_read_scan, scan),
+        read_scan=partial(_read_scan, scans[0]),
+        read_further_scans=tuple(partial(_read_scan, scan) for scan in scans[1:]),
     )
 
 

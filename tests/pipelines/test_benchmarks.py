@@ -69,6 +69,7 @@ def test_micc_gives_a_sample_for_each_clip_with_frames_and_scan(tmp_path: Path) 
     assert samples[0].read_scan is not None
     scan = samples[0].read_scan()
     assert scan.vertices.shape == (4, 3) and scan.landmarks is not None
+    assert [read_scan().landmarks for read_scan in samples[0].read_further_scans] == [None]  # frontal2
     np.testing.assert_array_equal(scan.landmarks, points)
 
 
@@ -281,6 +282,16 @@ def twins(face_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_twins_are_read_by_the_readers_of_the_real_data_sets(twins: Path) -> None:
     micc = read_micc(twins / "micc", frames_per_clip=5)
     assert [sample.condition for sample in micc] == ["cooperative", "indoor", "outdoor"]
+    (second,) = (read_scan() for read_scan in micc[0].read_further_scans)
+    first = micc[0].read_scan() if micc[0].read_scan else None
+    assert first is not None and first.landmarks is not None and second.landmarks is not None
+    eyes = [
+        np.linalg.norm(scan.landmarks[36] - scan.landmarks[45])
+        for scan in (first, second)
+        if scan.landmarks is not None
+    ]
+    assert eyes[0] == pytest.approx(eyes[1], abs=6.0)  # one person, marked by hand
+    assert np.linalg.norm(first.landmarks[30] - second.landmarks[30]) > 1.0  # at another place
     facescape = read_facescape(twins / "facescape", sizes=SIZES, seed=8)
     assert len(facescape) == 3 + 4 and sum(sample.ablation for sample in facescape) == 2
     assert all(len(sample.photographs) == 2 for sample in facescape)
@@ -386,6 +397,8 @@ def test_a_real_data_set_takes_the_same_way(inputs: BenchmarkInputs, tmp_path: P
     assert samples["subject_01-cooperative"].keys == ("subject_01-cooperative-001",)
     scan = read_mesh(tmp_path / "micc" / samples["subject_01-outdoor"].scan)
     np.testing.assert_allclose(scan.vertices, SQUARE[0], atol=1e-4)
+    names = sorted(path.name for path in (tmp_path / "micc/scans").iterdir())
+    assert names == ["subject_01-further1.ply", "subject_01.ply"]
     assert np.isnan(samples["subject_01-outdoor"].skin_tone_ita)
     assert not (tmp_path / "micc/raw").exists()
 
