@@ -123,7 +123,7 @@ def _distances(
     matcher: Matcher, found: Similarity, protocol: Protocol
 ) -> tuple[Float[np.ndarray, "N"], Float[np.ndarray, "N 3"]]:
     """Unsigned distances of one surface's points to the other, and those points."""
-    pairs = matcher.pairs(found, step=1)
+    pairs = matcher.pairs(found)
     if protocol.overlap_only:
         pairs = pairs.part(_away_from_rim(matcher, pairs.nearest))
     points = pairs.on_scan if matcher.from_scan else pairs.on_mesh
@@ -137,7 +137,7 @@ def _distances(
 
 
 def _away_from_rim(matcher: Matcher, nearest: np.ndarray) -> Bool[np.ndarray, "N"]:
-    return np.asarray(~on_rim(matcher.mesh if matcher.from_scan else matcher.scan)[nearest])
+    return np.asarray(~on_rim(matcher.searched)[nearest])
 
 
 def _statistic(distances: Float[np.ndarray, "N"], statistic: Statistic) -> float:

@@ -22,7 +22,8 @@ def write_scans(samples: Sequence[RawSample], folder: Path) -> None:
     """Write each scan once, further ones beside it; ValueError naming one that is broken or shows another unit."""
     readers = {sample.scan_name: sample.read_scan for sample in samples if sample.read_scan is not None}
     for sample in samples:
-        readers |= {f"{sample.scan_name}{FURTHER}{n}": read for n, read in enumerate(sample.further_scans, start=2)}
+        further = enumerate(sample.read_further_scans, start=1)
+        readers |= {f"{sample.scan_name}{FURTHER}{number}": read_scan for number, read_scan in further}
     unmarked = []
     for name, read_scan in tqdm(sorted(readers.items()), desc="scans", unit="scan", disable=not readers):
         scan = read_scan()

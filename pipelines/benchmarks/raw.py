@@ -37,7 +37,7 @@ class RawSample:
     ablation: bool = False  # counts in the ablation study (Table 2)
     scan_name: str = ""  # samples may share a scan
     read_scan: Callable[[], Scan] | None = None
-    further_scans: tuple[Callable[[], Scan], ...] = ()  # of the same face, for protocols that take the best of several
+    read_further_scans: tuple[Callable[[], Scan], ...] = ()  # others of the same face
 
 
 @dataclass(frozen=True)

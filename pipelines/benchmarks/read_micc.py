@@ -81,7 +81,7 @@ def _sample(subject: str, condition: str, *, frames: list[Path], scans: list[Pat
         photographs=tuple(photographs),
         scan_name=subject,
         read_scan=first,
-        further_scans=tuple(others),
+        read_further_scans=tuple(others),
     )
 
 

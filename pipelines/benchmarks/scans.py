@@ -12,8 +12,6 @@ from models.surface import mesh_normals
 
 FURTHER = "-further"  # before the number in the file name of another scan of the same face
 
-FURTHER = "-further"  # before the number in the file name of another scan of the same face
-
 _CELL_MM = 1.7  # spacing of the imitated scan
 _HOLE_RADII_MM = (3.0, 9.0)
 

@@ -69,6 +69,7 @@ def test_micc_gives_a_sample_for_each_clip_with_frames_and_scan(tmp_path: Path) 
     assert samples[0].read_scan is not None
     scan = samples[0].read_scan()
     assert scan.vertices.shape == (4, 3) and scan.landmarks is not None
+    assert [read_scan().landmarks for read_scan in samples[0].read_further_scans] == [None]  # frontal2
     np.testing.assert_array_equal(scan.landmarks, points)
 
 
@@ -77,8 +78,8 @@ def test_micc_keeps_the_second_scan_at_hand(tmp_path: Path) -> None:
     write_mesh(tmp_path / "subject_30/Model/frontal1/obj/1.obj", *SQUARE)  # without frontal2, as in the data set
     write_picture(tmp_path / "subject_30/PTZ-Indoor/0.jpg")
     first, _, thirtieth = read_micc(tmp_path, frames_per_clip=3).samples
-    assert not thirtieth.further_scans
-    (further,) = first.further_scans
+    assert not thirtieth.read_further_scans
+    (further,) = first.read_further_scans
     assert first.read_scan is not None
     np.testing.assert_array_equal(further().vertices, first.read_scan().vertices + np.array([0, 0, 1]))
 
@@ -469,6 +470,16 @@ def test_twins_are_read_by_the_readers_of_the_real_data_sets(twins: Path) -> Non
     micc, nothing = read_micc(twins / "micc", frames_per_clip=5)
     assert [sample.condition for sample in micc] == ["cooperative", "indoor", "outdoor"]
     assert nothing == []
+    (second,) = (read_scan() for read_scan in micc[0].read_further_scans)
+    first = micc[0].read_scan() if micc[0].read_scan else None
+    assert first is not None and first.landmarks is not None and second.landmarks is not None
+    eyes = [
+        np.linalg.norm(scan.landmarks[36] - scan.landmarks[45])
+        for scan in (first, second)
+        if scan.landmarks is not None
+    ]
+    assert eyes[0] == pytest.approx(eyes[1], abs=6.0)  # one person, marked by hand
+    assert np.linalg.norm(first.landmarks[30] - second.landmarks[30]) > 1.0  # at another place
     facescape, nothing = read_facescape(twins / "facescape", sizes=SIZES, seed=8)
     assert nothing == []
     assert len(facescape) == 3 + 4 and sum(sample.ablation for sample in facescape) == 2
@@ -590,6 +601,8 @@ def test_a_real_data_set_takes_the_same_way(inputs: BenchmarkInputs, tmp_path: P
     assert samples["subject_01-cooperative"].keys == ("subject_01-cooperative-001",)
     scan = read_mesh(tmp_path / "micc" / samples["subject_01-outdoor"].scan)
     np.testing.assert_allclose(scan.vertices, SQUARE[0], atol=1e-4)
+    names = sorted(path.name for path in (tmp_path / "micc/scans").iterdir())
+    assert names == ["subject_01-further1.ply", "subject_01.ply"]
     assert np.isnan(samples["subject_01-outdoor"].skin_tone_ita)
     assert not (tmp_path / "micc/raw").exists()
 
@@ -617,7 +630,7 @@ def test_a_scan_in_metres_is_refused(inputs: BenchmarkInputs, tmp_path: Path) ->
 def test_a_scan_without_landmarks_in_metres_is_refused(inputs: BenchmarkInputs, tmp_path: Path) -> None:
     write_micc(tmp_path / "real")
     write_mesh(tmp_path / "real/subject_01/Model/frontal2/obj/110920150505.obj", SQUARE[0] / 1000, SQUARE[1])
-    with pytest.raises(ValueError, match=r"scan subject_01-further2: its longest side is 0\.09; is it not in mm"):
+    with pytest.raises(ValueError, match=r"scan subject_01-further1: its longest side is 0\.09; is it not in mm"):
         build_benchmark("micc", real(inputs, micc=tmp_path / "real"), tmp_path / "micc")
 
 
@@ -636,7 +649,7 @@ def test_what_a_data_set_has_not_is_said_and_written(
 def test_further_scans_lie_beside_the_first(inputs: BenchmarkInputs, tmp_path: Path) -> None:
     write_micc(tmp_path / "real")
     build_benchmark("micc", real(inputs, micc=tmp_path / "real"), tmp_path / "micc")
-    first, second = (read_mesh(tmp_path / f"micc/scans/subject_01{which}.ply") for which in ("", f"{FURTHER}2"))
+    first, second = (read_mesh(tmp_path / f"micc/scans/subject_01{which}.ply") for which in ("", f"{FURTHER}1"))
     np.testing.assert_allclose(second.vertices, first.vertices + np.array([0, 0, 1]), atol=1e-4)
 
 

@@ -95,7 +95,7 @@ def test_genovas_scale_is_one_for_all_meshes_of_a_method(scoring: ShapeScoring, 
     found = values(method, scoring, *chosen)
     assert found["paper"].max() < 0.2  # the toy scan shows the wall inside the mouth
     assert found["genova2018"][["a", "c"]].max() < 0.2
-    assert found["genova2018", "b"] > 1.0
+    assert found["genova2018", "b"] > 0.8
 
 
 def test_ganfit_takes_the_better_of_two_frontal_scans(scoring: ShapeScoring, tmp_path: Path) -> None:
