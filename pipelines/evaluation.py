@@ -10,9 +10,11 @@ import pandas as pd
 
 from models.camera import Camera
 from models.face_model import FaceModel
-from models.shape_error import Protocol
-from pipelines.benchmarks.common import BENCHMARKS, TWIN, read_samples
+from models.icp import IcpSettings
+from models.protocols import PROTOCOLS, Protocol
+from pipelines.benchmarks.common import BENCHMARKS, TWIN, Sample, read_samples
 from pipelines.benchmarks.twin_scale import crop_pixels_per_mm
+from pipelines.data_remarks import data_remarks
 from pipelines.dataset import crops
 from pipelines.face_model_file import load_face_model
 from pipelines.identity_spread import TRUTH, spread_scores
@@ -21,17 +23,19 @@ from pipelines.interval_files import write_intervals
 from pipelines.intervals import interval_cells
 from pipelines.mean_prediction import MEAN_PREDICTION, mean_prediction
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE
+from pipelines.missing_samples import with_missing_samples
 from pipelines.params import BenchmarksParams, EvaluateParams, IntervalsParams, RegressorParams
 from pipelines.picture_scoring import COLOUR_ERROR, PICTURE_MEASURES, load_photograph_labels, picture_scores
 from pipelines.score_splits import by_skin_tone, by_yaw, landmark_yaws, true_yaws
 from pipelines.scoring import MethodPredictions, joined, mouth_scores
-from pipelines.shape_scoring import shape_scores
+from pipelines.shape_scoring import ShapeScoring, protocol_scores, shape_scores
 from pipelines.split_specs import SPLIT_BY_SKIN_TONE, split_specs
 from pipelines.table_files import write_table
 from pipelines.table_specs import table_specs
 from pipelines.tables import BY_SKIN_TONE, BY_YAW, NO_PAPER, TableSpec, build_cells, metrics_tree, read_paper
 from pipelines.truth_rows import rows_with_truth
 from pipelines.truth_scoring import truth_scores
+from pipelines.vertex_scoring import vertex_scores
 
 Scores = dict[str, pd.DataFrame]
 # Where the samples of a table come from; Table 1's are the test photographs.
@@ -63,11 +67,13 @@ class EvaluationInputs(NamedTuple):
 
     @property
     def protocol(self) -> Protocol:
-        """The shape-error protocol."""
-        params = self.params
-        return Protocol(
-            params.crop_radius_mm, params.iterations, params.kept_fraction, params.direction, params.statistic
-        )
+        """The shape-error protocol of Tables 2 to 4."""
+        return PROTOCOLS[self.params.protocol]
+
+    def shape_scoring(self, benchmark: str, model: FaceModel) -> ShapeScoring:
+        """What the shape scores of a benchmark share."""
+        icp = IcpSettings(self.params.iterations, self.params.kept_fraction)
+        return ShapeScoring(self.benchmarks / benchmark, model, icp)
 
 
 def evaluate(inputs: EvaluationInputs, *, scores: Path, tables: Path, metrics: Path) -> None:
@@ -96,18 +102,25 @@ def all_scores(inputs: EvaluationInputs) -> Scores:
         for one in compared
     )
     truth = rows_with_truth(inputs.labels / "aligned", inputs.truth, "test", "extra").set_index("key")
+    ablation = _shapes(inputs, methods, "facescape", model, of_ablation=True).assign(column="all")
     scores = {
         "table1_pixel_error": pictures[~beyond],
         "picture_measures": pictures[beyond],
-        "table2_facescape_ablation": _shapes(inputs, methods, "facescape", model, of_ablation=True).assign(
-            column="all"
-        ),
+        "table2_facescape_ablation": ablation,
         "table3_micc": _shapes(inputs, compared, "micc", model, of_ablation=False),
         "table4_facescape": _shapes(inputs, compared, "facescape", model, of_ablation=False),
         "table5_aflw2000_mouth": mouth,
         "truth_errors": joined(
             truth_scores(name, table, truth, model=model, camera=inputs.camera, crop_size=inputs.crop_size)
             for name, table in _with_mean_prediction(inputs, methods, truth)
+        ),
+        "protocols": _all_protocols(inputs, compared, model),
+        "vertex_errors": vertex_scores(
+            methods,
+            inputs.benchmarks / "facescape",
+            _samples(inputs, "facescape", of_ablation=True),
+            model=model,
+            icp_scores=ablation,
         ),
         "identity_spread": _identity_spreads(inputs, methods, truth),
     }
@@ -167,9 +180,20 @@ def _shapes(
     *,
     of_ablation: bool,
 ) -> pd.DataFrame:
-    folder = inputs.benchmarks / benchmark
-    samples = [one for one in read_samples(folder) if (one.ablation if of_ablation else one.comparison)]
-    return joined(shape_scores(one, folder, samples, model=model, protocol=inputs.protocol) for one in methods)
+    samples = _samples(inputs, benchmark, of_ablation=of_ablation)
+    scoring = inputs.shape_scoring(benchmark, model)
+    return joined(shape_scores(one, samples, scoring=scoring, protocol=inputs.protocol) for one in methods)
+
+
+def _all_protocols(inputs: EvaluationInputs, methods: Sequence[MethodPredictions], model: FaceModel) -> pd.DataFrame:
+    samples, protocols = _samples(inputs, "micc", of_ablation=False), list(PROTOCOLS.values())
+    scoring = inputs.shape_scoring("micc", model)
+    return joined(protocol_scores(one, samples, scoring=scoring, protocols=protocols) for one in methods)
+
+
+def _samples(inputs: EvaluationInputs, benchmark: str, *, of_ablation: bool) -> list[Sample]:
+    samples = read_samples(inputs.benchmarks / benchmark)
+    return [one for one in samples if (one.ablation if of_ablation else one.comparison)]
 
 
 def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metrics: Path) -> None:
@@ -181,7 +205,9 @@ def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metr
         synthetic_test=bool(tested["synthetic"].all()),
         protocol=f"{inputs.params.protocol} ({inputs.protocol.description})",
         initialization=initialization_text(inputs.regressor_params),
+        remarks=data_remarks(inputs.benchmarks, inputs.benchmark_params),
     )
+    specs = with_missing_samples(specs, scores)
     paper = read_paper(inputs.paper)
     cells = {spec.name: build_cells(spec, scores[spec.name], paper.get(spec.name, NO_PAPER)) for spec in specs}
     shutil.rmtree(tables, ignore_errors=True)

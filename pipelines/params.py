@@ -4,9 +4,9 @@ The sections live here and not beside the code they steer, because this module i
 must fail in the first second, before torch is loaded. No value has a default in code.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -19,6 +19,12 @@ Precision = Literal["auto", "fp32", "bf16"]
 LossName = Literal["id", "photo", "lmk", "mouth", "reg", "uniform"]
 PhotographsLayout = Literal["auto", "folder", "list", "archive", "celeba", "ffhq", "300w_lp", "celebamask_hq", "lapa"]
 SegmentTruth = Literal["synthetic", "annotated", "mix"]
+# fmt: off
+ShapeProtocol = Literal[
+    "paper", "deng2019", "genova2018", "ganfit", "now_median", "now_mean", "now_std",
+    "realy_nose", "realy_mouth", "realy_forehead", "realy_cheek",
+]
+# fmt: on
 LOSS_NAMES: tuple[LossName, ...] = ("id", "photo", "lmk", "mouth", "reg", "uniform")
 
 
@@ -234,12 +240,16 @@ class TwinParams(Section):
     size: Annotated[int, Field(ge=128, le=2048)]
 
 
+Aflw2000Annotation = Literal["original", "reannotated"]
+
+
 class BenchmarksParams(Section):
     """Folder of each real data set, or `twin` for its embedded twin; how much of them the tables use."""
 
     micc: str
     facescape: str
     aflw2000: str
+    aflw2000_annotation: Aflw2000Annotation
     micc_subjects: Count
     micc_frames: Count
     facescape_subjects: Annotated[int, Field(ge=2)]
@@ -250,6 +260,12 @@ class BenchmarksParams(Section):
     seed: int
     workers: Count
     twin: TwinParams
+
+    @model_validator(mode="after")
+    def _annotation_exists(self) -> Self:
+        if self.aflw2000 == "twin" and self.aflw2000_annotation != "original":
+            raise ValueError("aflw2000_annotation: the twin has the original annotation only; name the real folder")
+        return self
 
 
 class PredictParams(Section):
@@ -262,14 +278,11 @@ class PredictParams(Section):
 
 
 class EvaluateParams(Section):
-    """The shape-error protocol: data with a name."""
+    """The shape-error protocol, by its name in `models.protocols`, and the registration."""
 
-    protocol: str
-    crop_radius_mm: Positive
+    protocol: ShapeProtocol
     iterations: Count
     kept_fraction: Annotated[float, Field(gt=0.5, le=1)]
-    statistic: Literal["mean", "rmse"]
-    direction: Literal["scan_to_mesh", "mesh_to_scan"]
 
 
 class IntervalsParams(Section):

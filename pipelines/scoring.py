@@ -1,7 +1,8 @@
 """One number for one sample: the form of all score tables, and the scores of the mouth's landmarks.
 
 Every score table has the columns `row` (the method), `column` (of the table), `sample`, `value` and `status`: "ok",
-"diverged" (no result, value NaN), "no face" (no crop to predict on; not counted).
+"diverged" (no result, value NaN), "no face" (no crop to predict on; not counted). Shapes may also have "wrong size"
+(not in mm, value NaN) and "no landmarks" (a scan without those that the protocol needs; not counted).
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from models.scores import box_size, mouth_error
 from pipelines.benchmarks.common import read_samples
 from pipelines.coefficients_file import coefficients_from_rows, read_coefficients
 
-OK, DIVERGED, NO_FACE = "ok", "diverged", "no face"
+OK, DIVERGED, NO_FACE, NO_LANDMARKS = "ok", "diverged", "no face", "no landmarks"
 _BATCH = 32
 SCORE_COLUMNS = ["row", "column", "sample", "value", "status"]
 

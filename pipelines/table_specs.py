@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from models.picture_measures import SSIM_WINDOW_PX
 from pipelines.identity_spread import SPREAD_MODES, TRUTH
 from pipelines.mean_prediction import MEAN_PREDICTION
+from pipelines.measure_specs import protocols_spec, vertex_errors_spec
 from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS, WSL_CONTROL
 from pipelines.picture_scoring import COLOUR_ERROR, SQUARED_COLOUR_ERROR
 from pipelines.score_splits import SKIN_TONES
@@ -15,17 +17,25 @@ _REAL_NAMES = {"micc": "MICC Florence 2D/3D", "facescape": "FaceScape", "aflw200
 
 
 def table_specs(
-    variants: tuple[str, ...], *, twins: Mapping[str, bool], synthetic_test: bool, protocol: str, initialization: str
+    variants: tuple[str, ...],
+    *,
+    twins: Mapping[str, bool],
+    synthetic_test: bool,
+    protocol: str,
+    initialization: str,
+    remarks: Mapping[str, str] = MappingProxyType({}),
 ) -> list[TableSpec]:
     """Tables 1 to 5, and those beyond the paper.
 
-    `twins` says which benchmarks are embedded twins, `initialization` what the regressor began with.
+    `twins` says which benchmarks are embedded twins, `initialization` what the regressor began with; `remarks` follow
+    the names of the benchmarks.
     """
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
     ablation = (*variants, MEAN_FACE)
     compared = (*(method for method in COMPARED_METHODS if method in ablation), *PEERS)
     peers = frozenset(PEERS)
-    data = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
+    names = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
+    data = {name: f"{label}{remarks.get(name, '')}" for name, label in names.items()}
     specs = [
         TableSpec(
             "table1_pixel_error",
@@ -112,6 +122,8 @@ def table_specs(
             (*variants, TRUTH),
             metrics_path="variance/identity",
         ),
+        protocols_spec(data["micc"]),
+        vertex_errors_spec(data["facescape"], ablation),
         TableSpec(
             "skin_tones",
             "Beyond the paper: Tables 1 and 5 by skin tone.",

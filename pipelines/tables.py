@@ -12,6 +12,7 @@ import yaml
 MEASURED, NAN, NOT_BUILT, NO_DATA, PAPER_ONLY = "measured", "diverged", "not built", "no data", "paper only"
 # Extra tables are named after the table that they say more about: table3_micc_intervals.
 INTERVALS, BY_SKIN_TONE, BY_YAW = "_intervals", "_by_skin_tone", "_by_yaw"
+NOT_COUNTED = ("no face", "no landmarks")  # statuses of scores
 
 
 class Column(NamedTuple):
@@ -80,7 +81,7 @@ def read_paper(path: Path) -> dict[str, Paper]:
 def build_cells(spec: TableSpec, scores: pd.DataFrame, paper: Paper) -> list[TableCell]:
     """Average the scores of each cell.
 
-    Samples without a face are left out and lower the count; one diverged sample makes the cell NaN.
+    Samples without a face or landmarks are left out and lower the count; one diverged sample makes the cell NaN.
     """
     cells = []
     for row in spec.rows:
@@ -102,8 +103,9 @@ def build_cells(spec: TableSpec, scores: pd.DataFrame, paper: Paper) -> list[Tab
 
 
 def counted(scores: pd.DataFrame, row: str, column: str) -> pd.DataFrame:
-    """The scores of a cell: those of samples that show a face."""
-    return scores[(scores["row"] == row) & (scores["column"] == column) & (scores["status"] != "no face")]
+    """The scores of a cell: those of samples that show what it takes."""
+    of_cell = (scores["row"] == row) & (scores["column"] == column)
+    return scores[of_cell & ~scores["status"].isin(NOT_COUNTED)]
 
 
 def _average(values: pd.Series) -> tuple[float | None, float | None, str]:

@@ -1,7 +1,7 @@
 """From raw samples to what prediction and evaluation read: crops, landmarks, scans and a table of samples."""
 
 import io
-import json
+import logging
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
-from pipelines.benchmarks.common import BENCHMARKS, TWIN, Sample, write_samples
-from pipelines.benchmarks.raw import RawPhotograph, RawSample
+from pipelines.benchmarks.common import BENCHMARKS, TWIN, Sample, write_omitted, write_samples
+from pipelines.benchmarks.ground_truth import write_scans
+from pipelines.benchmarks.lens import straightened
+from pipelines.benchmarks.raw import RawPhotograph, RawSample, Reading, in_words
 from pipelines.benchmarks.read_aflw2000 import read_aflw2000
 from pipelines.benchmarks.read_facescape import Sizes, read_facescape
 from pipelines.benchmarks.read_micc import read_micc
-from pipelines.benchmarks.scans import write_mesh
 from pipelines.benchmarks.studio import TwinPlan
 from pipelines.benchmarks.twin_aflw2000 import write_aflw2000_twin
 from pipelines.benchmarks.twin_facescape import write_facescape_twin
@@ -32,7 +33,8 @@ from pipelines.shards import ShardWriter, encode_jpeg, read_rows, write_rows
 
 _LONGEST_SIDE = 1024  # px; larger pictures are kept at this size, a crop has 224
 _KEYS_PER_SHARD = 256
-_OUTER_EYES_MM = (60.0, 140.0)  # between landmarks 36 and 45: a scan outside is not in mm
+
+_log = logging.getLogger(__name__)
 
 
 class BenchmarkInputs(NamedTuple):
@@ -58,16 +60,25 @@ def build_benchmark(name: str, inputs: BenchmarkInputs, output: Path) -> None:
     is_twin = source == TWIN
     raw = output / "raw" if is_twin else Path(source)
     if not is_twin:
-        samples = _read(name, raw, inputs.params)  # a missing folder must not cost what is in the output
+        reading = _read(name, raw, inputs.params)  # a missing folder must not cost what is in the output
     shutil.rmtree(output, ignore_errors=True)
     tones: dict[str, float] = {}
     if is_twin:
         tones = _write_twin(name, raw, inputs)
-        samples = _read(name, raw, inputs.params)
+        reading = _read(name, raw, inputs.params)
+    samples = reading.samples
+    write_scans(samples, output / "scans")  # first, so that a broken one is known before the long work
     factors = write_photographs(samples, output / "photographs", synthetic=is_twin, root=raw)
     _label(output, inputs)
-    _write_scans(samples, output / "scans")
     write_samples(output, aligned_samples(samples, read_rows(output / "aligned"), factors=factors, skin_tones=tones))
+    _report(name, reading, output)
+
+
+def _report(name: str, reading: Reading, output: Path) -> None:
+    """Say what the data set lacks, on the terminal and in `omitted.json`."""
+    write_omitted(output, {one.what: one.reason for one in reading.omitted})
+    if reading.omitted:
+        _log.warning("%s: %s (all of them: %s/omitted.json)", name, in_words(reading.omitted), output)
 
 
 def _write_twin(name: str, folder: Path, inputs: BenchmarkInputs) -> dict[str, float]:
@@ -81,12 +92,12 @@ def _write_twin(name: str, folder: Path, inputs: BenchmarkInputs) -> dict[str, f
     return write_aflw2000_twin(plan, photographs=params.aflw2000_photographs, workers=params.workers)
 
 
-def _read(name: str, folder: Path, params: BenchmarksParams) -> list[RawSample]:
+def _read(name: str, folder: Path, params: BenchmarksParams) -> Reading:
     if name == "micc":
         return read_micc(folder, frames_per_clip=params.micc_frames)
     if name == "facescape":
         return read_facescape(folder, sizes=_sizes(params), seed=params.seed)
-    return read_aflw2000(folder)
+    return read_aflw2000(folder, annotation=params.aflw2000_annotation)
 
 
 def _sizes(params: BenchmarksParams) -> Sizes:
@@ -107,7 +118,7 @@ def write_photographs(samples: Sequence[RawSample], folder: Path, *, synthetic: 
             photo = photographs[key]
             row = _row(photo, synthetic=synthetic, name=photo.path.relative_to(root).as_posix())
             try:
-                content, size, factors[key] = _picture(photo.path)
+                content, size, factors[key] = _picture(photo)
             except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError) as error:
                 rows.append(row | {"status": "rejected", "reason": f"not a readable picture ({type(error).__name__})"})
                 continue
@@ -131,19 +142,22 @@ def _row(photo: RawPhotograph, *, synthetic: bool, name: str) -> dict[str, Any]:
     }
 
 
-def _picture(path: Path) -> tuple[bytes, tuple[int, int], float]:
-    """JPEG bytes of at most 1024 px, their size and the factor they were shrunk by; a file that fits is not touched."""
-    content = path.read_bytes()
+def _picture(photo: RawPhotograph) -> tuple[bytes, tuple[int, int], float]:
+    """JPEG bytes of at most 1024 px, their size and the factor they were shrunk by; a file that fits is not touched.
+
+    What the lens bent is straight again; LensMismatchError when the lens belongs to another picture.
+    """
+    content = photo.path.read_bytes()
     with Image.open(io.BytesIO(content)) as opened:
         opened.load()
         upright = ImageOps.exif_transpose(opened)
         factor = min(1.0, _LONGEST_SIDE / max(upright.size))
         fits = factor == 1.0 and opened.format == "JPEG" and opened.mode == "RGB" and upright.size == opened.size
-        if fits and not opened.getexif():
+        if fits and photo.lens is None and not opened.getexif():
             return content, opened.size, 1.0
         size = (max(1, round(upright.width * factor)), max(1, round(upright.height * factor)))
-        picture = upright.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-        return encode_jpeg(np.asarray(picture)), size, factor
+        picture = np.asarray(upright.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+        return encode_jpeg(picture if photo.lens is None else straightened(picture, photo.lens)), size, factor
 
 
 def _label(output: Path, inputs: BenchmarkInputs) -> None:
@@ -158,19 +172,6 @@ def _label(output: Path, inputs: BenchmarkInputs) -> None:
     label_landmarks(
         output / "aligned", inputs.landmark_weights, output / "landmarks", params=inputs.landmarks, memo=inputs.memo
     )
-
-
-def _write_scans(samples: Sequence[RawSample], folder: Path) -> None:
-    """Write each scan once as PLY in mm, its landmarks beside it; ValueError when the landmarks show another unit."""
-    readers = {sample.scan_name: sample.read_scan for sample in samples if sample.read_scan is not None}
-    for name, read_scan in tqdm(sorted(readers.items()), desc="scans", unit="scan", disable=not readers):
-        scan = read_scan()
-        write_mesh(folder / f"{name}.ply", scan.vertices.astype(np.float32), scan.triangles)
-        if scan.landmarks is not None:
-            eyes = float(np.linalg.norm(scan.landmarks[36] - scan.landmarks[45]))
-            if not _OUTER_EYES_MM[0] < eyes < _OUTER_EYES_MM[1]:
-                raise ValueError(f"scan {name}: the outer corners of the eyes are {eyes:.1f} apart; is it not in mm?")
-            (folder / f"{name}.json").write_text(json.dumps(np.round(scan.landmarks, 4).tolist()) + "\n")
 
 
 def aligned_samples(

@@ -1,7 +1,8 @@
 """The common form of the benchmarks: their samples, as prediction, evaluation and figures read them."""
 
+import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 BENCHMARKS = ("micc", "facescape", "aflw2000")
 TWIN = "twin"  # in place of the folder of a real data set
 _SAMPLES = "samples.parquet"
+_OMITTED = "omitted.json"  # only when something is
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,15 @@ def _sample(row: dict[str, Any]) -> Sample:
     tone = math.nan if row["skin_tone_ita"] is None else row["skin_tone_ita"]  # pandas writes NaN as nothing
     lists = {name: tuple(row[name]) for name in ("keys", "landmarks")}
     return Sample(**{**row, **lists, "skin_tone_ita": tone})
+
+
+def write_omitted(folder: Path, omitted: Mapping[str, str]) -> None:
+    """Write what a benchmark should have and has not, with the reasons; no file when nothing is left out."""
+    if omitted:
+        (folder / _OMITTED).write_text(json.dumps(omitted, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_omitted(folder: Path) -> dict[str, str]:
+    """What a benchmark should have and has not, with the reasons."""
+    path = folder / _OMITTED
+    return dict(json.loads(path.read_text())) if path.is_file() else {}

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from models.face_model import FaceModel
 from models.landmarks import LANDMARKS
 from models.segments import SEGMENT_INDEX
-from models.shape_error import mesh_normals
+from models.surface import mesh_normals
 from pipelines.synthetic.face import Face, FaceTopology, face_of, face_topology
 from pipelines.synthetic.hair import HairStyle, draw_hair_style
 from pipelines.synthetic.head import Head, build_head

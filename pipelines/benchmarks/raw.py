@@ -1,13 +1,17 @@
 """What the readers of the data sets deliver, whether a data set is real or a twin."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipelines.benchmarks.lens import Lens
 from pipelines.benchmarks.scans import Scan
+
+_SHOWN = 5  # omissions that a message spells out
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class RawPhotograph:
     path: Path
     subject: str
     landmarks: NDArray[np.float64] | None = None  # (68, 2)
+    lens: Lens | None = None  # that bends straight lines, where the data set knows it
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,28 @@ class RawSample:
     ablation: bool = False  # counts in the ablation study (Table 2)
     scan_name: str = ""  # samples may share a scan
     read_scan: Callable[[], Scan] | None = None
+    read_further_scans: tuple[Callable[[], Scan], ...] = ()  # others of the same face
+
+
+@dataclass(frozen=True)
+class Omission:
+    """Something that the data set should have and has not, so that a table counts less."""
+
+    what: str
+    reason: str
+
+
+class Reading(NamedTuple):
+    """What a reader found, and what it did not find."""
+
+    samples: list[RawSample]
+    omitted: list[Omission]
+
+
+def in_words(omitted: Sequence[Omission]) -> str:
+    """The number of omissions and the first of them, for messages."""
+    first = "; ".join(f"{one.what}: {one.reason}" for one in omitted[:_SHOWN])
+    return f"{len(omitted)} left out: {first}{'; …' if len(omitted) > _SHOWN else ''}"
 
 
 def required_folder(folder: Path, *, name: str, how_to_obtain: str) -> Path:
@@ -41,11 +68,12 @@ def required_folder(folder: Path, *, name: str, how_to_obtain: str) -> Path:
     return folder
 
 
-def required_samples(samples: list[RawSample], *, folder: Path, layout: str) -> list[RawSample]:
-    """The samples, when there are any; FileNotFoundError with the expected layout otherwise."""
-    if not samples:
-        raise FileNotFoundError(f"{folder}: found no sample; expected the layout {layout}")
-    return samples
+def required_samples(reading: Reading, *, folder: Path, layout: str) -> Reading:
+    """What was read, when there are samples; FileNotFoundError with the expected layout otherwise."""
+    if not reading.samples:
+        found = f" ({in_words(reading.omitted)})" if reading.omitted else ""
+        raise FileNotFoundError(f"{folder}: found no sample{found}; expected the layout {layout}")
+    return reading
 
 
 def evenly_chosen(paths: list[Path], count: int) -> list[Path]:

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipelines.benchmarks.raw import RawPhotograph, RawSample, required_folder, required_samples
+from models.landmarks import LANDMARK_COUNT
+from pipelines.benchmarks.lens import lens_from_entries
+from pipelines.benchmarks.raw import Omission, RawPhotograph, RawSample, Reading, required_folder, required_samples
 from pipelines.benchmarks.scans import Scan, read_mesh
 
 HOW_TO_OBTAIN = (
@@ -43,27 +46,33 @@ def file_stem(expression: str) -> str:
     return f"{EXPRESSIONS.index(expression) + 1}_{expression}"
 
 
-def read_facescape(folder: Path, *, sizes: Sizes, seed: int) -> list[RawSample]:
+def read_facescape(folder: Path, *, sizes: Sizes, seed: int) -> Reading:
     """One sample for each chosen subject and expression, with its first valid views.
 
     Subjects are drawn with `seed`, men and women in equal number as far as there are enough; the subjects of the
-    ablation are the first ones of the draw. An expression without mesh or views is left out.
+    ablation are the first ones of the draw. An expression without mesh, views or scale is left out and named.
     """
     required_folder(folder, name="facescape", how_to_obtain=HOW_TO_OBTAIN)
-    subjects = _drawn_subjects(folder, max(sizes.subjects, sizes.ablation_subjects), seed)
+    wanted = max(sizes.subjects, sizes.ablation_subjects)
+    subjects = _drawn_subjects(folder, wanted, seed)
     frames = _read_json(folder / "Rt_scale_dict.json")
-    samples = []
+    reading = Reading([], [])
+    if len(subjects) < wanted:
+        there = f"{len(subjects)} of {wanted} have a folder in imgs/ and in meshes/"
+        reading.omitted.append(Omission(f"{wanted - len(subjects)} subjects", there))
     for number, subject in enumerate(subjects):
         in_ablation = EXPRESSIONS[: sizes.ablation_expressions] if number < sizes.ablation_subjects else ()
         compared = COMPARED if number < sizes.subjects else ()
         for expression in EXPRESSIONS:
             if expression not in (*in_ablation, *compared):
                 continue
-            sample = _sample(folder, subject, expression, views=sizes.views, frames=frames)
-            if sample is not None:
-                flags = {"comparison": expression in compared, "ablation": expression in in_ablation}
-                samples.append(RawSample(**{**vars(sample), **flags}))
-    return required_samples(samples, folder=folder, layout=LAYOUT)
+            found = _sample(folder, subject, expression, views=sizes.views, frames=frames)
+            if isinstance(found, Omission):
+                reading.omitted.append(found)
+                continue
+            flags = {"comparison": expression in compared, "ablation": expression in in_ablation}
+            reading.samples.append(RawSample(**{**vars(found), **flags}))
+    return required_samples(reading, folder=folder, layout=LAYOUT)
 
 
 def _drawn_subjects(folder: Path, count: int, seed: int) -> list[str]:
@@ -90,48 +99,74 @@ def _genders(path: Path) -> dict[str, str]:
     return {words[0]: words[1].lower() for words in lines if len(words) > 1}
 
 
-def _sample(folder: Path, subject: str, expression: str, *, views: int, frames: Mapping[str, Any]) -> RawSample | None:
+def _sample(
+    folder: Path, subject: str, expression: str, *, views: int, frames: Mapping[str, Any]
+) -> RawSample | Omission:
     stem = file_stem(expression)
-    mesh = folder / "meshes" / subject / f"{stem}.ply"
-    pictures = _valid_views(folder / "imgs" / subject / stem)[:views]
-    if not mesh.is_file() or not pictures:
-        return None
     name = f"{int(subject):03d}-{stem}" if subject.isdigit() else f"{subject}-{stem}"
-    photographs = [RawPhotograph(f"{name}-{path.stem}", path, subject) for path in pictures]
+    if not (folder / "meshes" / subject / f"{stem}.ply").is_file():
+        return Omission(name, f"no mesh meshes/{subject}/{stem}.ply")
+    photographs = _photographs(folder / "imgs" / subject / stem, subject, name=name)[:views]
+    if not photographs:
+        return Omission(name, f"no valid view imgs/{subject}/{stem}/<view>.jpg")
+    frame = frames.get(subject, {}).get(stem.partition("_")[0])
+    if frame is None:
+        return Omission(name, "no scale and Rt in Rt_scale_dict.json, so no millimetres")
     return RawSample(
         name=name,
         subject=subject,
         condition=expression,
         photographs=tuple(photographs),
         scan_name=name,
-        read_scan=partial(_read_scan, folder, subject, stem, frames.get(subject, {}).get(stem.partition("_")[0])),
+        read_scan=partial(_read_scan, folder, subject, stem, frame),
     )
 
 
-def _valid_views(folder: Path) -> list[Path]:
+def _photographs(folder: Path, subject: str, *, name: str) -> list[RawPhotograph]:
     """Pictures in the order of their view numbers, without those that params.json marks as invalid."""
     params = _read_json(folder / "params.json")
     pictures = sorted((path for path in folder.glob("*.jpg") if path.stem.isdigit()), key=lambda path: int(path.stem))
-    return [path for path in pictures if params.get(f"{path.stem}_valid", True)]
+    return [
+        RawPhotograph(
+            f"{name}-{path.stem}",
+            path,
+            subject,
+            lens=lens_from_entries(params, path.stem, where=str(folder / "params.json")),
+        )
+        for path in pictures
+        if params.get(f"{path.stem}_valid", True)
+    ]
 
 
-def _read_scan(folder: Path, subject: str, stem: str, frame: tuple[float, list[list[float]]] | None) -> Scan:
+def _read_scan(folder: Path, subject: str, stem: str, frame: tuple[float, list[list[float]]]) -> Scan:
     """A multi-view mesh, moved by its entry [scale, Rt] of Rt_scale_dict.json to the frame of the TU meshes, mm."""
     scan = read_mesh(folder / "meshes" / subject / f"{stem}.ply")
-    if frame is None:
-        raise ValueError(f"{folder / 'Rt_scale_dict.json'}: no scale for subject {subject}, expression {stem}")
-    scale, matrix = float(frame[0]), np.asarray(frame[1], np.float64)
-    vertices = scale * scan.vertices @ matrix[:, :3].T + matrix[:, 3]
+    try:
+        scale, matrix = float(frame[0]), np.asarray(frame[1], np.float64)[:3]  # (3, 4), or (4, 4)
+        vertices = scale * scan.vertices @ matrix[:, :3].T + matrix[:, 3]
+    except (IndexError, TypeError, ValueError) as error:
+        where = f"{folder / 'Rt_scale_dict.json'}, subject {subject}, expression {stem}"
+        raise ValueError(f"{where}: expected [scale, Rt] with Rt of 3×4 numbers ({error!r})") from error
     return Scan(vertices, scan.triangles, _tu_landmarks(folder, subject, stem))
 
 
-def _tu_landmarks(folder: Path, subject: str, stem: str) -> np.ndarray | None:
+def _tu_landmarks(folder: Path, subject: str, stem: str) -> NDArray[np.float64] | None:
     mesh, indices = folder / "tu" / subject / "models_reg" / f"{stem}.obj", folder / "landmark_indices.npz"
     if not (mesh.is_file() and indices.is_file()):
         return None
+    vertices = read_mesh(mesh).vertices
     with np.load(indices, allow_pickle=False) as file:
-        return read_mesh(mesh).vertices[file[TU_LANDMARKS].astype(int)]
+        chosen = file[TU_LANDMARKS].astype(int).ravel() if TU_LANDMARKS in file else np.zeros(0, int)
+    if len(chosen) != LANDMARK_COUNT or not 0 <= chosen.min() <= chosen.max() < len(vertices):
+        raise ValueError(
+            f"{indices}: expected {LANDMARK_COUNT} vertices of {mesh} under {TU_LANDMARKS!r}, got {len(chosen)}"
+            f" for a mesh of {len(vertices)}"
+        )
+    return vertices[chosen]
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return dict(json.loads(path.read_text())) if path.is_file() else {}
+    try:
+        return dict(json.loads(path.read_text())) if path.is_file() else {}
+    except ValueError as error:
+        raise ValueError(f"{path}: not a readable JSON file ({error})") from error

@@ -8,7 +8,9 @@ import trimesh
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from models.shape_error import mesh_normals
+from models.surface import mesh_normals
+
+FURTHER = "-further"  # before the number in the file name of another scan of the same face
 
 _CELL_MM = 1.7  # spacing of the imitated scan
 _HOLE_RADII_MM = (3.0, 9.0)
@@ -23,14 +25,20 @@ class Scan(NamedTuple):
 
 
 def read_mesh(path: Path) -> Scan:
-    """A triangle mesh as it lies in an OBJ or PLY file; ValueError when the file holds none."""
+    """A triangle mesh as it lies in an OBJ or PLY file; ValueError when the file holds none, or a broken one."""
     try:
         mesh = trimesh.load_mesh(path, process=False, maintain_order=True)
-    except (ValueError, IndexError, KeyError) as error:
+    except (ValueError, IndexError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: not a readable mesh ({error})") from error
     if not isinstance(mesh, trimesh.Trimesh) or len(mesh.faces) == 0:
         raise ValueError(f"{path}: expected a triangle mesh, found no triangle")
-    return Scan(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64))
+    vertices, triangles = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    if not 0 <= triangles.min() <= triangles.max() < len(vertices):
+        raise ValueError(f"{path}: a triangle names vertex {triangles.max()} of {len(vertices)}; is the file cut off?")
+    broken = int((~np.isfinite(vertices).all(axis=1)).sum())
+    if broken:
+        raise ValueError(f"{path}: {broken} of {len(vertices)} vertices are not finite; repair or remove the mesh")
+    return Scan(vertices, triangles)
 
 
 def write_mesh(path: Path, vertices: NDArray[np.floating], triangles: NDArray[np.integer]) -> None:

@@ -14,6 +14,7 @@ from pipelines.benchmarks.studio import Setting, Studio, Subject, TwinPlan, run_
 
 _BENCHMARK = 1  # keeps the random numbers apart from those of the other twins
 _FIRST_TIMESTAMP = 110920150000  # yymmddHHMMSS, like the data set's file names
+_SECONDS_LATER = 13  # the second frontal scan
 
 SETTINGS = {
     "cooperative": Setting(18, 4, 3, "ambient", 1.0, (0.55, 0.70), blur_px=0.0, resolution=1.0, noise=0.003),
@@ -38,6 +39,8 @@ def _write_subject(studio: Studio, number: int, *, frames: int) -> float:
     folder = studio.plan.folder / _subject_name(number)
     timestamp = _FIRST_TIMESTAMP + 1000 * number
     _write_scan(folder / f"Model/frontal1/obj/{timestamp}.obj", studio, subject, rng)
+    again = np.random.default_rng([studio.plan.seed, _BENCHMARK, number, 2])
+    _write_scan(folder / f"Model/frontal2/obj/{timestamp + _SECONDS_LATER}.obj", studio, subject, again)
     for condition, clip in CLIPS.items():
         setting = SETTINGS[condition]
         light = setting_light(setting, rng)

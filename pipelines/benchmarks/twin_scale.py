@@ -5,10 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
 
 from pipelines.benchmarks.common import Sample
-from pipelines.benchmarks.read_aflw2000 import read_landmarks
+from pipelines.benchmarks.read_aflw2000 import read_annotation
 
 _SCALE = 6  # the last entry of Pose_Para
 
@@ -28,8 +27,10 @@ def crop_pixels_per_mm(benchmark: Path, samples: Sequence[Sample]) -> dict[str, 
 
 
 def _scale(path: Path, landmarks: NDArray[np.float64]) -> float:
-    pixels_per_mm = float(loadmat(path, variable_names=["Pose_Para"])["Pose_Para"].ravel()[_SCALE])
-    return pixels_per_mm * _spread(landmarks) / _spread(read_landmarks(path))
+    annotation = read_annotation(path)
+    if annotation.pose is None:
+        raise ValueError(f"{path}: a twin's file without Pose_Para; run the stage benchmark@aflw2000 again")
+    return float(annotation.pose[_SCALE]) * _spread(landmarks) / _spread(annotation.landmarks)
 
 
 def _spread(points: NDArray[np.float64]) -> float:

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from models.face_model import FaceModel
 from models.light import linear_from_srgb
-from models.shape_error import Protocol, ShapeError
+from models.protocols import Protocol
+from models.shape_error import ShapeError
 from pipelines.benchmarks.common import Sample, read_samples
 from pipelines.benchmarks.scans import Scan, read_mesh
-from pipelines.shape_scoring import read_truth, registered_sample
+from pipelines.shape_scoring import ShapeScoring, read_scan, registered_sample
 
 METHODS = {"full": "ours", "mean_face": "mean face"}
 SCALE_MM = 4.0  # end of the colour scale
@@ -35,20 +35,23 @@ class ClipErrors(NamedTuple):
     results: dict[str, ShapeError | None]  # by method; None for a diverged training
 
 
-def clip_errors(benchmark: Path, predictions: Path, *, model: FaceModel, protocol: Protocol) -> list[ClipErrors]:
+def clip_errors(scoring: ShapeScoring, predictions: Path, protocol: Protocol) -> list[ClipErrors]:
     """One sample with a frame for each kind of clip, of a different subject where there are several."""
-    usable = [sample for sample in read_samples(benchmark) if sample.keys]
+    usable = [sample for sample in read_samples(scoring.benchmark) if sample.keys]
     chosen = []
     for number, condition in enumerate(sorted({sample.condition for sample in usable})):
         of_clip = [sample for sample in usable if sample.condition == condition]
-        chosen.append(_measured(benchmark, predictions, of_clip[number % len(of_clip)], model, protocol))
+        chosen.append(_measured(scoring, predictions, protocol, of_clip[number % len(of_clip)]))
     return chosen
 
 
-def _measured(benchmark: Path, predictions: Path, sample: Sample, model: FaceModel, protocol: Protocol) -> ClipErrors:
-    truth = read_truth(benchmark / sample.scan)
+def _measured(scoring: ShapeScoring, predictions: Path, protocol: Protocol, sample: Sample) -> ClipErrors:
+    benchmark = scoring.benchmark
+    truth = read_scan(benchmark / sample.scan)
     meshes = {method: predictions / method / "meshes" / benchmark.name / f"{sample.sample}.npz" for method in METHODS}
-    found = {method: registered_sample(mesh, truth, model=model, protocol=protocol) for method, mesh in meshes.items()}
+    found = {
+        method: registered_sample(mesh, truth, scoring=scoring, protocol=protocol) for method, mesh in meshes.items()
+    }
     return ClipErrors(
         sample=sample,
         scan=read_mesh(benchmark / sample.scan),

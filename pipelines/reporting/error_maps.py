@@ -9,7 +9,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
-from models.shape_error import Protocol, ShapeError
+from models.icp import IcpSettings
+from models.protocols import Protocol
+from models.shape_error import ShapeError
 from pipelines.reporting.artist import Artist, Picture
 from pipelines.reporting.clip_errors import (
     COLOURS,
@@ -21,6 +23,7 @@ from pipelines.reporting.clip_errors import (
     error_palette,
 )
 from pipelines.reporting.sheet import WIDTH_INCHES, Cell, draw_cell, new_figure, save
+from pipelines.shape_scoring import ShapeScoring
 from pipelines.shards import ShardReader, decode
 
 _ROW_INCHES = 1.6
@@ -35,10 +38,17 @@ class _Row(NamedTuple):
 
 
 def error_map_figure(
-    path: Path, artist: Artist, benchmark: Path, predictions: Path, *, protocol: Protocol, is_twin: bool
+    path: Path,
+    artist: Artist,
+    benchmark: Path,
+    predictions: Path,
+    *,
+    protocol: Protocol,
+    icp: IcpSettings,
+    is_twin: bool,
 ) -> None:
     """One row for each clip: a frame, the averaged meshes, the scan, and the error of each method on the scan."""
-    clips = clip_errors(benchmark, predictions, model=artist.model, protocol=protocol)
+    clips = clip_errors(ShapeScoring(benchmark, artist.model, icp), predictions, protocol)
     rows = [_row(artist, benchmark, clip) for clip in clips]
     names = list(METHODS.values())
     titles = ["a frame", *names, "synthetic scan" if is_twin else "scan", *(f"error, {name}" for name in names)]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.camera import Camera
-from models.shape_error import Protocol
+from models.icp import IcpSettings
+from models.protocols import PROTOCOLS
 from pipelines.face_model_file import load_face_model
 from pipelines.params import BenchmarksParams, CameraParams, EvaluateParams
 from pipelines.reporting.artist import Artist
@@ -52,7 +53,8 @@ def draw_figures(
         artist,
         inputs.benchmarks / "micc",
         inputs.predictions,
-        protocol=Protocol(**evaluate.model_dump(exclude={"protocol"})),
+        protocol=PROTOCOLS[evaluate.protocol],
+        icp=IcpSettings(evaluate.iterations, evaluate.kept_fraction),
         is_twin=benchmarks.micc == TWIN,
     )
     gallery_figure(output / "figure7_gallery.png", artist, material, examples)

@@ -5,18 +5,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from models.shape_error import (
-    Direction,
-    Protocol,
-    Similarity,
-    Statistic,
-    Surface,
-    no_shape_error,
-    shape_error,
-    similarity_from_corresponding,
-    surface_from_mesh,
-)
+from models.icp import IcpSettings, Similarity, similarity_from_corresponding
+from models.protocols import Direction, NoseTip, Protocol, Statistic
+from models.shape_error import MarkedScan, ShapeError, no_shape_error, shape_error
+from models.surface import Surface, surface_from_mesh
 
+ICP = IcpSettings(60, 0.95)
 NO_MOVE = Similarity(1.0, np.eye(3), np.zeros(3))
 
 
@@ -39,7 +33,20 @@ def some_similarity(seed: int, *, scale: float, degrees: float) -> Similarity:
 
 
 def protocol(direction: Direction = "scan_to_mesh", statistic: Statistic = "mean", radius: float = 95.0) -> Protocol:
-    return Protocol(radius, 60, 0.95, direction, statistic)
+    return Protocol("test", "", NoseTip(radius), direction=direction, statistic=statistic)
+
+
+def error_of(
+    mesh: Surface,
+    scan: Surface,
+    nose_tip: NDArray[np.float64],
+    chosen: Protocol | None = None,
+    *,
+    start: Similarity = NO_MOVE,
+    icp: IcpSettings = ICP,
+) -> ShapeError:
+    marked = MarkedScan(scan, nose_tip)
+    return shape_error(mesh, marked, scan_from_mesh=start, protocol=chosen or protocol(), icp=icp)
 
 
 def nose_of(points: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -52,13 +59,8 @@ def test_a_random_similarity_is_undone_and_its_scale_recovered(direction: Direct
     for seed in range(3):
         true = some_similarity(seed, scale=1.08, degrees=6)
         scan = surface_from_mesh(true.moved(vertices), triangles)
-        result = shape_error(
-            surface_from_mesh(vertices, triangles),
-            scan,
-            scan_from_mesh=NO_MOVE,
-            nose_tip=nose_of(true.moved(vertices)),
-            protocol=protocol(direction),
-        )
+        nose = nose_of(true.moved(vertices))
+        result = error_of(surface_from_mesh(vertices, triangles), scan, nose, protocol(direction))
         assert result.value_mm < 1e-3
         assert result.scan_from_mesh.scale == pytest.approx(1.08, abs=1e-4)
         np.testing.assert_allclose(result.vertices, scan.points, atol=0.01)
@@ -67,7 +69,7 @@ def test_a_random_similarity_is_undone_and_its_scale_recovered(direction: Direct
 def test_equal_surfaces_have_no_error() -> None:
     surface = surface_from_mesh(*face_like())
     nose = nose_of(face_like()[0])
-    assert shape_error(surface, surface, scan_from_mesh=NO_MOVE, nose_tip=nose, protocol=protocol()).value_mm < 1e-9
+    assert error_of(surface, surface, nose).value_mm < 1e-9
 
 
 def test_noise_and_holes_leave_the_registration_in_place() -> None:
@@ -77,13 +79,8 @@ def test_noise_and_holes_leave_the_registration_in_place() -> None:
     rng = np.random.default_rng(0)
     hole = np.linalg.norm(full.points - true.moved(np.array([[-35.0, -20.0, 0.0]])), axis=1) < 18
     noisy = full.points[~hole] + rng.normal(scale=0.4, size=((~hole).sum(), 3))
-    result = shape_error(
-        surface_from_mesh(vertices, triangles),
-        Surface(noisy, full.normals[~hole]),
-        scan_from_mesh=NO_MOVE,
-        nose_tip=nose_of(full.points),
-        protocol=protocol(),
-    )
+    scan = Surface(noisy, full.normals[~hole])
+    result = error_of(surface_from_mesh(vertices, triangles), scan, nose_of(full.points))
     np.testing.assert_allclose(result.vertices, full.points, atol=0.5)
     # Half-normal noise of 0.4 mm has a mean of 0.32 mm.
     assert result.value_mm == pytest.approx(0.32, abs=0.05)
@@ -94,12 +91,11 @@ def test_the_farthest_pairs_do_not_pull_the_registration_away() -> None:
     hair = vertices.copy()
     hair[vertices[:, 1] > 64] += [0, 0, 15.0]  # a tenth of the scan belongs to something else
     moved = [
-        shape_error(
+        error_of(
             surface_from_mesh(vertices, triangles),
             surface_from_mesh(hair, triangles),
-            scan_from_mesh=NO_MOVE,
-            nose_tip=nose_of(vertices),
-            protocol=protocol()._replace(kept_fraction=fraction),
+            nose_of(vertices),
+            icp=ICP._replace(kept_fraction=fraction),
         ).vertices
         for fraction in (0.8, 1.0)
     ]
@@ -112,12 +108,11 @@ def test_a_bump_is_measured_in_the_scans_millimetres_whatever_the_meshs_unit() -
     bumpy = vertices + np.exp(-((vertices[:, :2] - [20, -30]) ** 2).sum(axis=1) / 300)[:, None] * [0, 0, 3.0]
     scan, nose = surface_from_mesh(vertices, triangles), nose_of(vertices)
     in_mm, in_metres = (
-        shape_error(
+        error_of(
             surface_from_mesh(bumpy * unit, triangles),
             scan,
-            scan_from_mesh=Similarity(1 / unit, np.eye(3), np.zeros(3)),
-            nose_tip=nose,
-            protocol=protocol(),
+            nose,
+            start=Similarity(1 / unit, np.eye(3), np.zeros(3)),
         ).value_mm
         for unit in (1.0, 1e-3)
     )
@@ -130,8 +125,7 @@ def test_rmse_is_at_least_the_mean_and_the_crop_limits_the_points() -> None:
     mesh, nose = surface_from_mesh(vertices * [1.05, 1, 1], triangles), nose_of(vertices)
     scan = surface_from_mesh(vertices, triangles)
     mean, rmse, small = (
-        shape_error(mesh, scan, scan_from_mesh=NO_MOVE, nose_tip=nose, protocol=chosen)
-        for chosen in (protocol(), protocol(statistic="rmse"), protocol(radius=30.0))
+        error_of(mesh, scan, nose, chosen) for chosen in (protocol(), protocol(statistic="rmse"), protocol(radius=30.0))
     )
     assert rmse.value_mm > mean.value_mm > 0
     assert len(small.distances_mm) < len(mean.distances_mm)
@@ -144,8 +138,16 @@ def test_a_diverged_mesh_has_no_error() -> None:
 
 def test_a_crop_without_points_is_refused() -> None:
     surface = surface_from_mesh(*face_like())
-    with pytest.raises(ValueError, match=r"within 95.0 mm of the nose tip"):
-        shape_error(surface, surface, scan_from_mesh=NO_MOVE, nose_tip=np.full(3, 1e4), protocol=protocol())
+    with pytest.raises(ValueError, match=r"at least 10 points in the crop of the protocol test, got 0 within 95.0 mm"):
+        error_of(surface, surface, np.full(3, 1e4))
+
+
+@pytest.mark.parametrize(("count", "value"), [(0, 0.0), (9, 0.0), (200, np.nan)])
+def test_a_mesh_that_cannot_be_registered_is_refused(count: int, value: float) -> None:
+    surface = surface_from_mesh(*face_like())
+    mesh = Surface(surface.points[:count] + value, surface.normals[:count])
+    with pytest.raises(ValueError, match=rf"expected a mesh of finite vertices in triangles, got \d+ .* of {count}:"):
+        error_of(mesh, surface, nose_of(face_like()[0]))
 
 
 def test_corresponding_points_give_their_similarity_without_reflection() -> None:

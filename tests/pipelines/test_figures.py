@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from models.face_model import FaceModel
-from models.shape_error import Protocol
+from models.icp import IcpSettings
+from models.protocols import PROTOCOLS
 from pipelines.params import BenchmarksParams
 from pipelines.reporting.artist import Artist, neutral_coefficients, over_photograph
 from pipelines.reporting.comparisons import ablation_figure, gallery_figure, mouth_figure, uniform_loss_figure
@@ -24,7 +25,7 @@ from tests.tiny_tree import CAMERA, DIVERGED, SIZE, VARIANTS, write_tiny_tree
 from tests.toy import toy_face_arrays
 
 ROOT = Path(__file__).parents[2]
-PROTOCOL = Protocol(crop_radius_mm=95, iterations=10, kept_fraction=0.9, direction="scan_to_mesh", statistic="mean")
+ICP = IcpSettings(iterations=10, kept_fraction=0.9)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,7 @@ def test_a_variant_that_is_not_trained_is_left_out(artist: Artist, data: Path, t
 def test_error_maps_are_brighter_for_the_mean_face(artist: Artist, data: Path, tmp_path: Path) -> None:
     path = tmp_path / "figure6.png"
     folders = (data / "benchmarks/micc", data / "predictions")
-    error_map_figure(path, artist, *folders, protocol=PROTOCOL, is_twin=True)
+    error_map_figure(path, artist, *folders, protocol=PROTOCOLS["paper"], icp=ICP, is_twin=True)
     picture = pixels(path)
     ours, mean_face = picture[:, 1340:1580], picture[:, 1640:1890]
     brightness = [column[np.ptp(column, axis=2) > 0.1].mean() for column in (ours, mean_face)]

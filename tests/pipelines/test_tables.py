@@ -8,10 +8,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipelines.benchmarks.common import write_omitted
+from pipelines.data_remarks import data_remarks
 from pipelines.split_specs import split_specs
 from pipelines.table_files import ROW_LABELS, write_table
 from pipelines.table_specs import table_specs
 from pipelines.tables import NO_PAPER, Column, Paper, TableCell, TableSpec, build_cells, metrics_tree, read_paper
+from tests.label_tree import smoke_params
 
 PAPER_FILE = Path(__file__).parents[2] / "reports/reference/paper_tables.yaml"
 VARIANTS = ("full", "no_id", "no_lmk", "no_mouth")
@@ -169,6 +172,20 @@ def test_split_tables_have_each_measured_column_once_for_each_group() -> None:
     assert mouth.rows == ("full", "mean_face")  # no peers
     assert "mean face fitted to the 68 true landmarks" in mouth.caption
     assert not any(spec.metrics_path for spec in specs.values())
+
+
+def test_captions_say_what_is_left_out_and_which_ground_truth_was_taken(tmp_path: Path) -> None:
+    params = smoke_params().benchmarks
+    (tmp_path / "micc").mkdir()
+    write_omitted(tmp_path / "micc", {"subject_03": "no folder", "subject_05": "no scan"})
+    assert data_remarks(tmp_path, params)["aflw2000"] == ""
+    remarks = data_remarks(tmp_path, params.model_copy(update={"aflw2000": "a", "aflw2000_annotation": "reannotated"}))
+    twins = dict.fromkeys(remarks, False)
+    found = table_specs(VARIANTS, twins=twins, synthetic_test=False, protocol="p", initialization="i", remarks=remarks)
+    captions = {one.name: one.caption for one in found}
+    assert captions["table3_micc"].startswith("MICC Florence 2D/3D, 2 left out (omitted.json); p")
+    assert captions["table4_facescape"].startswith("FaceScape; p")
+    assert captions["table5_aflw2000_mouth"].startswith("AFLW2000-3D, reannotated landmarks; mean")
 
 
 def test_a_missing_paper_file_is_named(tmp_path: Path) -> None:

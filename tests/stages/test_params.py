@@ -111,6 +111,11 @@ def test_a_mistake_is_named(value: Any, path: tuple[str, ...], message: str) -> 
         parse_params(_with(value, *path))
 
 
+def test_the_twin_has_one_annotation_only() -> None:
+    with pytest.raises(ValueError, match=r"benchmarks: .*the twin has the original annotation only"):
+        parse_params(_with("reannotated", "benchmarks", "aflw2000_annotation"))
+
+
 def test_a_mistake_in_a_profile_that_is_not_chosen_is_named_too() -> None:
     with pytest.raises(ValueError, match=r"profiles\.paper\.train\.iteration: Extra inputs"):
         parse_params(_with({"iteration": 5}, "profiles", "paper", "train"))

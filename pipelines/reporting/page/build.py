@@ -6,7 +6,8 @@ from typing import NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from models.shape_error import Protocol
+from models.icp import IcpSettings
+from models.protocols import PROTOCOLS
 from pipelines.face_model_file import load_face_model
 from pipelines.initialization import initialization_text
 from pipelines.params import BenchmarksParams, CameraParams, EvaluateParams, RegressorParams
@@ -20,6 +21,7 @@ from pipelines.reporting.page.facts import label_quality, run_facts
 from pipelines.reporting.page.pictures import write_small_copy
 from pipelines.reporting.page.tables import page_tables
 from pipelines.reporting.roc import roc_figure
+from pipelines.shape_scoring import ShapeScoring
 from pipelines.verification_file import read_verification
 
 LABEL_SHEET = "labels.webp"
@@ -62,7 +64,8 @@ def write_page(
     if recognizer.roc:
         roc_figure(output / "figures" / VERIFICATION.file, recognizer.roc)
     facts = run_facts(artist.model, inputs.labels, benchmarks)
-    protocol = Protocol(**evaluate.model_dump(exclude={"protocol"}))
+    icp = IcpSettings(evaluate.iterations, evaluate.kept_fraction)
+    scoring, protocol = ShapeScoring(inputs.benchmarks / "micc", artist.model, icp), PROTOCOLS[evaluate.protocol]
     page = _template().render(
         profile=profile,
         facts=[*facts, ("the regressor began with", initialization_text(regressor)), ("variants", ", ".join(variants))],
@@ -71,7 +74,7 @@ def write_page(
         quality=label_quality(_required(inputs.label_quality)),
         label_sheet=LABEL_SHEET,
         faces=write_faces(artist, material, output),
-        scans=write_scans(artist, inputs.benchmarks / "micc", inputs.predictions, output, protocol),
+        scans=write_scans(artist, scoring, inputs.predictions, output, protocol),
         paper_figures=PAPER_FIGURES,
         error_maps=ERROR_MAPS,
         recognizer=recognizer,

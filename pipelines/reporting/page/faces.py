@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from models.shape_error import Protocol
+from models.protocols import Protocol
 from pipelines.dataset import crops
 from pipelines.reporting.artist import Artist
 from pipelines.reporting.clip_errors import clip_errors
@@ -17,6 +17,7 @@ from pipelines.reporting.predictions import is_finite
 from pipelines.reporting.viewer.document import write_viewer
 from pipelines.reporting.viewer.faces import face_scene
 from pipelines.reporting.viewer.scans import scan_scene
+from pipelines.shape_scoring import ShapeScoring
 
 _MOST_FACES = 12  # browsers keep about sixteen 3D views alive
 _FACES, _SCANS = "faces", "scans"
@@ -76,10 +77,12 @@ def _pictures(artist: Artist, material: Material, key: str, output: Path) -> lis
     return pictures
 
 
-def write_scans(artist: Artist, benchmark: Path, predictions: Path, output: Path, protocol: Protocol) -> list[ScanView]:
+def write_scans(
+    artist: Artist, scoring: ShapeScoring, predictions: Path, output: Path, protocol: Protocol
+) -> list[ScanView]:
     """The scans of Figure 6, coloured by the error of each method."""
     views = []
-    for clip in clip_errors(benchmark, predictions, model=artist.model, protocol=protocol):
+    for clip in clip_errors(scoring, predictions, protocol):
         title = f"{clip.sample.condition}, {clip.sample.subject.replace('_', ' ')}"
         views.append(ScanView(f"{_SCANS}/{clip.sample.condition}.html", title))
         write_viewer(output / views[-1].file, scan_scene(title, clip), artist.camera)

@@ -1,0 +1,1 @@
+"""The NoW benchmark: its layout, predictions as its submissions want them, errors on its validation scans."""
