@@ -21,10 +21,19 @@ class ShapeError(NamedTuple):
     """One number for the table, and what a figure of the errors needs; everything in the scan's frame, mm."""
 
     value_mm: float
-    distances_mm: Float[np.ndarray, "N"]  # unsigned, one for each of `points`
+    sides: tuple[Float[np.ndarray, "M"], ...]  # unsigned distances, of one surface's points or of both surfaces'
     points: Float[np.ndarray, "N 3"]  # the cropped scan, the part of the mesh inside the crop, or both
     vertices: Float[np.ndarray, "V 3"]  # the registered mesh
     scan_from_mesh: Similarity
+
+    @property
+    def distances_mm(self) -> Float[np.ndarray, "N"]:
+        """One for each of `points`."""
+        return np.concatenate(self.sides)
+
+    def under(self, statistic: Statistic) -> "ShapeError":
+        """The same distances with another statistic; where there are two sides, the mean of both."""
+        return self._replace(value_mm=float(np.mean([_statistic(side, statistic) for side in self.sides])))
 
 
 class MarkedScan(NamedTuple):
@@ -60,20 +69,16 @@ def shape_error(
     found = registered(from_mesh if protocol.direction == "mesh_to_scan" else from_scan, start, icp, with_scale=free)
     sides = {"scan_to_mesh": [from_scan], "mesh_to_scan": [from_mesh], "symmetric": [from_scan, from_mesh]}
     measured = [_distances(matcher, found, protocol) for matcher in sides[protocol.direction]]
-    return ShapeError(
-        value_mm=float(np.mean([_statistic(distances, protocol.statistic) for distances, _ in measured])),
-        distances_mm=np.concatenate([distances for distances, _ in measured]),
-        points=np.concatenate([points for _, points in measured]),
-        vertices=found.moved(mesh.points),
-        scan_from_mesh=found,
-    )
+    distances, points = zip(*measured, strict=True)
+    result = ShapeError(np.nan, distances, np.concatenate(points), found.moved(mesh.points), found)
+    return result.under(protocol.statistic)
 
 
 def no_shape_error(vertices: Points) -> ShapeError:
     """The result of a mesh that cannot be registered, because the method diverged: NaN."""
     return ShapeError(
         value_mm=np.nan,
-        distances_mm=np.zeros(0),
+        sides=(np.zeros(0),),
         points=np.zeros((0, 3)),
         vertices=vertices,
         scan_from_mesh=Similarity(1.0, np.eye(3), np.zeros(3)),

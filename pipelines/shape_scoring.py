@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -105,18 +106,21 @@ def _measure(
     if flaw := mesh_flaw(vertices, scoring.model):
         return [without(protocol, status=flaw) for protocol in protocols]
     scans = _scans(scoring.benchmark / sample.scan, further=any(protocol.best_scan for protocol in protocols))
+    registered: dict[tuple[Path, Protocol], ShapeError] = {}  # protocols that differ in the statistic share one
     measured = []
     for protocol in protocols:
-        usable = {
-            file: scan for file, scan in scans.items() if scan.landmarks is not None or not protocol.needs_landmarks
-        }
+        usable = [file for file, scan in scans.items() if scan.landmarks is not None or not protocol.needs_landmarks]
         if not usable:
             measured.append(without(protocol, status=NO_LANDMARKS))
             continue
-        errors = [
-            _error(file, vertices, scan, scoring=scoring, protocol=protocol, scale=scales.get(protocol))
-            for file, scan in list(usable.items())[: None if protocol.best_scan else 1]
-        ]
+        errors = []
+        for file in usable if protocol.best_scan else usable[:1]:
+            key = file, replace(protocol, name="", source="", statistic="mean")
+            if key not in registered:
+                registered[key] = _error(
+                    file, vertices, scans[file], scoring=scoring, protocol=protocol, scale=scales.get(protocol)
+                )
+            errors.append(registered[key].under(protocol.statistic))
         best = min(errors, key=lambda error: error.value_mm)
         measured.append(_Measured(sample, protocol, best.value_mm, best.scan_from_mesh.scale, OK))
     return measured

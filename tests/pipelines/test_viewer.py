@@ -11,19 +11,20 @@ import torch
 
 from models.coefficients import Coefficients
 from models.face_model import FaceModel
-from models.shape_error import Protocol
+from models.icp import IcpSettings
+from models.protocols import PROTOCOLS
 from pipelines.reporting.artist import Artist, neutral_coefficients
 from pipelines.reporting.clip_errors import SCALE_MM, ClipErrors, clip_errors, error_choices, error_palette
 from pipelines.reporting.viewer.document import packed_light, write_viewer
 from pipelines.reporting.viewer.faces import face_scene
 from pipelines.reporting.viewer.packing import packed_choices, packed_colours, packed_points, packed_triangles
 from pipelines.reporting.viewer.scans import scan_scene
+from pipelines.shape_scoring import ShapeScoring
 from tests.browser import answer_of, needs_browser, pictures_of, visit
 from tests.tiny_tree import CAMERA, write_tiny_tree
 from tests.toy import toy_face_arrays
 
 SIZE = 224
-PROTOCOL = Protocol(crop_radius_mm=95, iterations=10, kept_fraction=0.9, direction="scan_to_mesh", statistic="mean")
 # What a person does, without a person: a pointer that no hand holds cannot be captured.
 BY_HAND = """
 for (const element of [canvas, ball]) element.setPointerCapture = () => {};
@@ -100,8 +101,8 @@ def viewer(artist: Artist, face: Coefficients, tmp_path_factory: pytest.TempPath
 def clip(tmp_path_factory: pytest.TempPathFactory, artist: Artist) -> ClipErrors:
     root = tmp_path_factory.mktemp("tree")
     write_tiny_tree(root, toy_face_arrays(), people=2)
-    folders = (root / "data/benchmarks/micc", root / "data/predictions")
-    return clip_errors(*folders, model=artist.model, protocol=PROTOCOL)[0]
+    scoring = ShapeScoring(root / "data/benchmarks/micc", artist.model, IcpSettings(10, 0.9))
+    return clip_errors(scoring, root / "data/predictions", PROTOCOLS["paper"])[0]
 
 
 @pytest.fixture(scope="module")
