@@ -109,11 +109,12 @@ def make_contenders(scene: Scene) -> dict[str, Callable[[], None]]:
     half = torch.zeros(len(clip) * compulsory_bytes(three) // 2, dtype=torch.uint8)
     other_half = torch.zeros_like(half)
     contenders = {
+        # The two that need much memory come first: next to ours and native they would leave cold caches.
+        "edges in torch": lambda: _drop(edges.edge_backward(picture, change, clip, triangles, ids)),
         "autograd": with_kernels(False, lambda: render(three, interpolate_with_autograd)),
         "floor": lambda: _drop(other_half.copy_(half)),
         "edges of a mask": lambda: _drop(cpu.edge_backward(mask, mask_change, clip, triangles, ids, False)),
         "edges with occlusion": lambda: _drop(cpu.edge_backward(picture, change, clip, triangles, ids)),
-        "edges in torch": lambda: _drop(edges.edge_backward(picture, change, clip, triangles, ids)),
     }
     for name, native_wanted in (("ours", False), ("native", True)):
         if native_wanted and native.library() is None:
