@@ -148,6 +148,7 @@ def test_the_papers_tables_stand_first_and_others_are_folded(tmp_path: Path) -> 
     for name, title in (
         ("table1_pixel_error", "**Table 1: colour.**"),
         ("table1_pixel_error_intervals", "**Table 1: intervals.**"),
+        ("table1_pixel_error_by_yaw", "**Table 1, by yaw.**"),
         ("table10_extra", "# Table 10"),
         ("skin_tones", "**Beyond the paper: by skin tone.**"),
         ("untitled_numbers", "| a |"),
@@ -155,7 +156,7 @@ def test_the_papers_tables_stand_first_and_others_are_folded(tmp_path: Path) -> 
         (tmp_path / f"{name}.md").write_text(f"{title}\n\n| x |\n|---|\n| {name} |\n")
     tables = page_tables(tmp_path)
     assert ["Table 1: colour" in table.html for table in tables.of_paper] == [True, False]
-    assert [one.title for one in tables.of_paper[0].more] == ["Table 1: intervals"]
+    assert [one.title for one in tables.of_paper[0].more] == ["Table 1: intervals", "Table 1, by yaw"]
     assert "intervals." not in tables.of_paper[0].more[0].html
     assert [one.title for one in tables.beyond] == ["By skin tone", "Untitled numbers"]
     assert "<td>a</td>" in tables.beyond[1].html

@@ -45,11 +45,16 @@ def page_tables(folder: Path) -> PageTables:
     for path in files:
         if numbered := _NUMBERED.match(path.name):
             by_number.setdefault(int(numbered[1]), []).append(path)
-    groups = [sorted(group, key=lambda path: (len(path.stem), path.stem)) for _, group in sorted(by_number.items())]
+    groups = [sorted(group, key=_words) for _, group in sorted(by_number.items())]
     return PageTables(
         of_paper=[PaperTable(_html(group[0]), [_folded(path) for path in group[1:]]) for group in groups],
         beyond=[_folded(path) for path in files if not _NUMBERED.match(path.name)],
     )
+
+
+def _words(path: Path) -> tuple[int, str]:
+    """Fewest words first: a table, its intervals, then its splits `_by_…`."""
+    return path.stem.count("_"), path.stem
 
 
 def _html(path: Path) -> Markup:
