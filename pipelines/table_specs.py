@@ -32,7 +32,8 @@ def table_specs(
     """
     photographs = f"{'synthetic' if synthetic_test else 'held-out'} test photographs"
     ablation = (*variants, MEAN_FACE)
-    compared = (*(method for method in COMPARED_METHODS if method in ablation), *PEERS)
+    built = tuple(method for method in COMPARED_METHODS if method in ablation)
+    compared = (*built, *PEERS)
     peers = frozenset(PEERS)
     names = {name: f"synthetic twin of {label}" if twins[name] else label for name, label in _REAL_NAMES.items()}
     data = {name: f"{label}{remarks.get(name, '')}" for name, label in names.items()}
@@ -122,7 +123,7 @@ def table_specs(
             (*variants, TRUTH),
             metrics_path="variance/identity",
         ),
-        protocols_spec(data["micc"]),
+        protocols_spec(data["micc"], built),
         vertex_errors_spec(data["facescape"], ablation),
         TableSpec(
             "skin_tones",
