@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,18 @@ def test_every_sample_has_a_score_under_every_protocol(scoring: ShapeScoring, tm
     assert set(found["column"]) == set(PROTOCOLS)
     paper = found[found["column"] == "paper"].set_index("sample")["value"]
     pd.testing.assert_series_equal(paper, papers_scores(method, scoring).set_index("sample")["value"])
+
+
+def test_protocols_measured_together_give_what_each_gives_alone(scoring: ShapeScoring, tmp_path: Path) -> None:
+    method = predictions(tmp_path, factor=0.95)
+    changes: list[dict[str, str]] = [{"statistic": "rmse"}, {"scale": "landmarks"}, {"distance": "surface"}]
+    changes += [{"direction": "mesh_to_scan"}, {"region": "nose"}]
+    chosen = [PAPER, *(replace(PAPER, name=str(number), **change) for number, change in enumerate(changes))]  # type: ignore[arg-type]
+    together = protocol_scores(method, SAMPLES, scoring=scoring, protocols=chosen).set_index("column")["value"]
+    for protocol in chosen:
+        alone = shape_scores(method, SAMPLES, scoring=scoring, protocol=protocol)
+        np.testing.assert_array_equal(together[protocol.name], alone["value"])
+    assert together.nunique() == len(chosen) * len(SAMPLES)
 
 
 def test_genovas_scale_is_one_for_all_meshes_of_a_method(scoring: ShapeScoring, tmp_path: Path) -> None:
