@@ -29,8 +29,8 @@ def vertex_errors_spec(data: str, rows: tuple[str, ...]) -> TableSpec:
         (
             Column("similarity", "similarity", "mm"),
             Column("rigid", "rigid", "mm"),
-            Column("over_samples", "agreement over samples", ""),
-            Column("over_methods", "agreement over methods", ""),
+            Column("tau_over_samples", "agreement over samples", ""),
+            Column("tau_over_methods", "agreement over methods", ""),
         ),
         rows,
         metrics_path="vertex/facescape",

@@ -5,9 +5,10 @@ is the method:
 
 - `similarity`, `rigid`: mean distance of corresponding vertices after the closed-form alignment, mm, with or without
   scale;
-- `over_samples`: how far ICP and `similarity` agree on which samples of a method are the better ones, for each sample
-  the share of the others that both rank to the same side, minus the share where they differ. Its mean is Kendall's tau;
-- `over_methods`: the same for each sample over the methods, seen from the row's.
+- `tau_over_samples`: how far ICP and `similarity` agree on which samples of a method are the better ones, for each
+  sample the share of the others that both rank to the same side, minus the share where they differ. Its mean is
+  Kendall's tau;
+- `tau_over_methods`: the same for each sample over the methods, seen from the row's.
 """
 
 from collections.abc import Sequence
@@ -84,11 +85,11 @@ def _compared(truth: NDArray[np.float64], model: FaceModel) -> NDArray[np.bool_]
 
 
 def rank_agreements(errors: pd.DataFrame, icp_scores: pd.DataFrame) -> pd.DataFrame:
-    """Scores of `over_samples` and `over_methods` from two measures of the same rows and samples."""
+    """Scores of `tau_over_samples` and `tau_over_methods` from two measures of the same rows and samples."""
     both = errors.merge(icp_scores[["row", "sample", "value"]], on=["row", "sample"], suffixes=("", "_icp"))
     both = both[both["status"] != NO_FACE]
     parts = []
-    for column, grouped in (("over_samples", "row"), ("over_methods", "sample")):
+    for column, grouped in (("tau_over_samples", "row"), ("tau_over_methods", "sample")):
         for _, group in both.groupby(grouped, sort=False):
             agreement = concordances(group["value"].to_numpy(float), group["value_icp"].to_numpy(float))
             parts.append(group[SCORE_COLUMNS].assign(column=column, value=agreement))

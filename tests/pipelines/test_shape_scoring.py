@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,18 @@ def test_every_sample_has_a_score_under_every_protocol(scoring: ShapeScoring, tm
     assert set(found["column"]) == set(PROTOCOLS)
     paper = found[found["column"] == "paper"].set_index("sample")["value"]
     pd.testing.assert_series_equal(paper, papers_scores(method, scoring).set_index("sample")["value"])
+
+
+def test_protocols_measured_together_give_what_each_gives_alone(scoring: ShapeScoring, tmp_path: Path) -> None:
+    method = predictions(tmp_path, factor=0.95)
+    changes: list[dict[str, str]] = [{"statistic": "rmse"}, {"scale": "landmarks"}, {"distance": "surface"}]
+    changes += [{"direction": "mesh_to_scan"}, {"region": "nose"}]
+    chosen = [PAPER, *(replace(PAPER, name=str(number), **change) for number, change in enumerate(changes))]  # type: ignore[arg-type]
+    together = protocol_scores(method, SAMPLES, scoring=scoring, protocols=chosen).set_index("column")["value"]
+    for protocol in chosen:
+        alone = shape_scores(method, SAMPLES, scoring=scoring, protocol=protocol)
+        np.testing.assert_array_equal(together[protocol.name], alone["value"])
+    assert together.nunique() == len(chosen) * len(SAMPLES)
 
 
 def test_genovas_scale_is_one_for_all_meshes_of_a_method(scoring: ShapeScoring, tmp_path: Path) -> None:
@@ -210,7 +223,7 @@ def test_vertices_are_compared_where_the_true_mesh_corresponds(scoring: ShapeSco
     means = found.groupby(["row", "column"])["value"].mean()
     assert means["full", "similarity"] < 1e-3 < 1.0 < means["full", "rigid"]
     assert means["no_id", "similarity"] > 0.1
-    assert (found.loc[found["column"] == "over_methods", "value"] == 1.0).all()
+    assert (found.loc[found["column"] == "tau_over_methods", "value"] == 1.0).all()
 
 
 def test_without_corresponding_meshes_there_is_no_number(scoring: ShapeScoring, tmp_path: Path) -> None:
@@ -227,17 +240,17 @@ def test_a_diverged_mesh_has_neither_vertex_error_nor_rank(scoring: ShapeScoring
     write_prediction(method, "b", np.full_like(FACE, np.nan))
     scores = papers_scores(method, scoring)
     found = vertex_scores([method], scoring.benchmark, SAMPLES, model=MODEL, icp_scores=scores)
-    of_b = found[(found["sample"] == "b") & (found["column"] != "over_methods")]
+    of_b = found[(found["sample"] == "b") & (found["column"] != "tau_over_methods")]
     assert of_b["value"].isna().all() and set(of_b["status"]) == {"diverged"}
 
 
-def test_agreement_over_samples_and_methods_is_kendalls_tau() -> None:
+def test_agreement_tau_over_samples_and_methods_is_kendalls_tau() -> None:
     rng = np.random.default_rng(0)
     rows = [(f"m{m}", "similarity", f"s{s}", float(rng.normal()), "ok") for m in range(4) for s in range(6)]
     errors = pd.DataFrame(rows, columns=["row", "column", "sample", "value", "status"])
     other = errors.assign(value=rng.normal(size=len(errors)), column="all")
     found = rank_agreements(errors, other)
-    for column, grouped in (("over_samples", "row"), ("over_methods", "sample")):
+    for column, grouped in (("tau_over_samples", "row"), ("tau_over_methods", "sample")):
         chosen = found[found["column"] == column]
         for name, group in errors.groupby(grouped):
             expected = kendalltau(group["value"], other.loc[group.index, "value"]).statistic
