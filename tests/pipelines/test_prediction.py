@@ -337,7 +337,7 @@ def test_the_spread_of_table_1_is_over_pixels(reports: Path) -> None:
     assert metrics["table1"]["test"]["full"]["std"] == pytest.approx(wanted, rel=1e-4)
     assert set(metrics["table1"]) == {"test"}
     tables = {"table1", "table2", "table3", "table4", "table5"}
-    assert set(metrics) == {*tables, "protocols", "skin_tones", "truth", "variance", "vertex"}
+    assert set(metrics) == {*tables, "protocols", "skin_tones", "truth", "variance"}
 
 
 def test_a_sample_without_a_face_is_a_row_and_no_number(reports: Path) -> None:

@@ -202,7 +202,7 @@ def test_errors_have_a_colour_each_and_unmeasured_points_are_grey(clip: ClipErro
     assert result is not None
     nothing_near = result._replace(points=result.points + 1000.0)
     assert (error_choices(clip.scan, nothing_near) == 255).all()
-    far_off = result._replace(distances_mm=np.full_like(result.distances_mm, 2 * SCALE_MM))
+    far_off = result._replace(sides=(np.full_like(result.distances_mm, 2 * SCALE_MM),))
     assert set(error_choices(clip.scan, far_off)) <= {254, 255}
     assert len(error_palette()) == 256
     assert np.ptp(error_palette()[255]) < 1e-6
