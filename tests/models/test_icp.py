@@ -1,4 +1,4 @@
-"""ICP against trimesh on the same pairs, on thinned surfaces, and where it goes round in a circle."""
+"""ICP against trimesh and open3d on the same pairs, on thinned surfaces, and where it goes round in a circle."""
 
 import numpy as np
 import pytest
@@ -33,6 +33,37 @@ def test_the_similarity_is_the_one_that_trimesh_ends_at(seed: int) -> None:
     ours = registered(Matcher(mesh, scan, EVERYWHERE, from_scan=False), NO_MOVE, IcpSettings(60, 0.95))
     other = found_by_trimesh(mesh, scan, 200)
     np.testing.assert_allclose(ours.moved(mesh.points), true.moved(mesh.points), atol=0.01)
+    np.testing.assert_allclose(ours.moved(mesh.points), other.moved(mesh.points), atol=0.01)
+    assert ours.scale == pytest.approx(other.scale, abs=1e-4)
+
+
+def found_by_open3d(mesh: Surface, scan: Surface, steps: int, *, with_scale: bool) -> Similarity:
+    o3d = pytest.importorskip("open3d", reason="half a gigabyte that only this comparison needs: pip install open3d")
+    clouds = []
+    for surface in (mesh, scan):
+        cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(surface.points))
+        cloud.normals = o3d.utility.Vector3dVector(surface.normals)
+        clouds.append(cloud)
+    icp3d = o3d.pipelines.registration
+    # Only its point-to-point steps know a scale.
+    kind = (
+        icp3d.TransformationEstimationPointToPoint(True) if with_scale else icp3d.TransformationEstimationPointToPlane()
+    )
+    enough = icp3d.ICPConvergenceCriteria(1e-12, 1e-12, steps)
+    matrix = icp3d.registration_icp(*clouds, 50.0, np.eye(4), kind, enough).transformation
+    scale = np.cbrt(np.linalg.det(matrix[:3, :3]))
+    return Similarity(scale, matrix[:3, :3] / scale, matrix[:3, 3])
+
+
+@pytest.mark.parametrize(("with_scale", "steps"), [(False, 60), (True, 300)])
+def test_the_similarity_is_the_one_that_open3d_ends_at(with_scale: bool, steps: int) -> None:
+    true = some_similarity(2, scale=1.01 if with_scale else 1.0, degrees=1)._replace(
+        translation=np.array([0.5, 0, 0.4])
+    )
+    mesh, scan = FACE.part(np.abs(FACE.points[:, 0]) < 50), moved(FACE, true)
+    other = found_by_open3d(mesh, scan, steps, with_scale=with_scale)
+    matcher = Matcher(mesh, scan, EVERYWHERE, from_scan=False)
+    ours = registered(matcher, NO_MOVE, IcpSettings(60, 0.95), with_scale=with_scale)
     np.testing.assert_allclose(ours.moved(mesh.points), other.moved(mesh.points), atol=0.01)
     assert ours.scale == pytest.approx(other.scale, abs=1e-4)
 
