@@ -203,7 +203,7 @@ def write_tables(inputs: EvaluationInputs, scores: Scores, *, tables: Path, metr
         inputs.variants,
         twins={name: getattr(inputs.benchmark_params, name) == TWIN for name in BENCHMARKS},
         synthetic_test=bool(tested["synthetic"].all()),
-        protocol=f"{inputs.params.protocol} ({inputs.protocol.description})",
+        protocol=f"protocol '{inputs.params.protocol}' ({inputs.protocol.description})",
         initialization=initialization_text(inputs.regressor_params),
         remarks=data_remarks(inputs.benchmarks, inputs.benchmark_params),
     )
