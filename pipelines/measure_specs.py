@@ -29,8 +29,8 @@ def vertex_errors_spec(data: str, rows: tuple[str, ...]) -> TableSpec:
         (
             Column("similarity", "similarity", "mm"),
             Column("rigid", "rigid", "mm"),
-            Column("tau_over_samples", "agreement over samples", ""),
-            Column("tau_over_methods", "agreement over methods", ""),
+            Column("tau_over_samples", "agreement over samples", "", metric=False),
+            Column("tau_over_methods", "agreement over methods", "", metric=False),
         ),
         rows,
         metrics_path="vertex/facescape",

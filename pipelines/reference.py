@@ -17,10 +17,11 @@ from pipelines.params import BenchmarksParams, CheckParams, EvaluateParams, Face
 Direction = Literal["lower", "higher", "equal"]  # which way is better
 
 # Words of a key that say that more is better; errors and distances, the rest, should be small.
-_QUALITIES = "accuracy agreement auc detected f1 iou precision psnr rate recall ssim tau variance"
-_HIGHER_IS_BETTER = frozenset(_QUALITIES.split())
+_HIGHER_IS_BETTER = frozenset(
+    ("accuracy", "agreement", "auc", "detected", "f1", "iou", "precision", "psnr", "rate", "recall", "ssim", "variance")
+)
 # Words of a key whose value may well be zero, of which no share is a tolerance; and how far it may move at least.
-_ABSOLUTE_TOLERANCES = {"leak": 0.02, "tau": 0.2}
+_ABSOLUTE_TOLERANCES = {"leak": 0.02}
 _COUNTS = frozenset({"n", "count"})
 _BESIDE_A_MEAN = re.compile(r"(std|paper|ci)(_|$)")
 _HEAD = """\

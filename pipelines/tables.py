@@ -23,6 +23,7 @@ class Column(NamedTuple):
     unit: str
     digits: int = 2
     measured: bool = True  # False: only the paper has it
+    metric: bool = True  # False: shown, but nothing that a method is better or worse by
     squares: str = ""  # column of the scores with the mean squares of what a score averages; then ± is over these
 
 
@@ -121,11 +122,12 @@ def _pooled_std(mean: float, mean_squares: pd.Series) -> float:
 
 
 def metrics_tree(specs: Sequence[TableSpec], cells: Mapping[str, Sequence[TableCell]]) -> dict[str, Any]:
-    """All measured cells of tables with a path as a nested dictionary, e.g. table3/micc/cooperative/full/mean_mm."""
+    """All measured metrics of tables with a path as a nested dictionary, e.g. table3/micc/cooperative/full/mean_mm."""
     tree: dict[str, Any] = {}
     for spec in (spec for spec in specs if spec.metrics_path):
+        metrics = {column.key for column in spec.columns if column.metric}
         for cell in cells[spec.name]:
-            if cell.mean is None:
+            if cell.mean is None or cell.column not in metrics:
                 continue
             place = tree
             for part in (*spec.metrics_path.split("/"), cell.column, cell.row):

@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.benchmarks.common import write_omitted
 from pipelines.data_remarks import data_remarks
+from pipelines.measure_specs import vertex_errors_spec
 from pipelines.split_specs import split_specs
 from pipelines.table_files import ROW_LABELS, write_table
 from pipelines.table_specs import table_specs
@@ -186,6 +187,15 @@ def test_captions_say_what_is_left_out_and_which_ground_truth_was_taken(tmp_path
     assert captions["table3_micc"].startswith("MICC Florence 2D/3D, 2 left out (omitted.json); p")
     assert captions["table4_facescape"].startswith("FaceScape; p")
     assert captions["table5_aflw2000_mouth"].startswith("AFLW2000-3D, reannotated landmarks; mean")
+
+
+def test_agreement_of_measures_is_shown_and_no_metric() -> None:
+    rows = [("full", column, "a", 0.5, "ok") for column in ("similarity", "tau_over_methods")]
+    table = pd.DataFrame(rows, columns=["row", "column", "sample", "value", "status"])
+    spec = vertex_errors_spec("twin", ("full",))
+    found = build_cells(spec, table, NO_PAPER)
+    assert {cell.column for cell in found if cell.status == "measured"} == {"similarity", "tau_over_methods"}
+    assert set(metrics_tree([spec], {spec.name: found})["vertex"]["facescape"]) == {"similarity"}
 
 
 def test_a_missing_paper_file_is_named(tmp_path: Path) -> None:
