@@ -138,7 +138,10 @@ def test_batches_made_ahead_are_the_same(root: Path, workers: int) -> None:
             found = next(batches)
             assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
         assert multiprocessing.active_children() if workers else set(threading.enumerate()) - threads
-    assert not multiprocessing.active_children() and set(threading.enumerate()) <= threads
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(timeout=30)  # the thread that feeds a worker is told to end, not waited for
+        assert not thread.is_alive()
+    assert not multiprocessing.active_children()
 
 
 def test_the_next_batch_is_made_while_the_present_one_is_used(root: Path) -> None:
