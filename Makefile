@@ -53,8 +53,12 @@ accept: $(VENV)/.installed ## take the present metrics as the new reference: mak
 
 .PHONY: seeds
 seeds: $(VENV)/.installed ## train, predict, evaluate with SEEDS="1 2 3"; spread, claims, the paper's orderings in reports/seeds.md
-	python -m stages._params
-	python -m stages.seeds $(SEEDS:%=--seed %) --output reports
+	python -m stages.seeds $(SEEDS:%=--seed %) $(CHANGES:%=--change %) $(if $(NAME),--name $(NAME)) --output reports
+
+.PHONY: scratch
+scratch: ## the ablation from random weights, without our warm start: reports/scratch.md (SEEDS=1)
+	$(MAKE) seeds NAME=scratch SEEDS="$(SEEDS)" CHANGES="regressor.initialization=scratch train.learning_rate=5.0e-4 \
+	    train.iterations=600 train.mouth_start_iteration=150"
 
 .PHONY: ui
 ui: $(VENV)/.installed ## fill MLflow from the pipeline's files, then show it on 127.0.0.1:5000
@@ -89,7 +93,7 @@ $(VENV)/.installed: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Facet needs Python 3.11 or newer; try make PYTHON=python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	@if command -v uv >/dev/null; then \
-	    uv pip sync --python $(BIN)/python --require-hashes requirements.lock; \
+	    uv pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock; \
 	else \
 	    $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock; \
 	fi

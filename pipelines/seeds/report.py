@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pipelines.methods import OURS
 from pipelines.seeds.cells import Cell, Cells, Place, comparable, read_tables
 from pipelines.seeds.claims import Outcome, outcomes_of
+from pipelines.seeds.study import Study
 from pipelines.table_files import ROW_LABELS
 
 
@@ -60,22 +61,21 @@ class Verdict(NamedTuple):
 class SeedResults(NamedTuple):
     """What the runs of several seeds say together."""
 
-    seeds: tuple[int, ...]
     spreads: Sequence[Spread]
     verdicts: Sequence[Verdict]
     outcomes: Sequence[Outcome]
 
 
-def write_seed_report(folders: Mapping[int, Path], output: Path, *, profile: str, initialization: str) -> None:
-    """Write `seeds.csv` and `seeds.md` into `output` from the tables of each seed, as stage `evaluate` leaves them."""
+def write_seed_report(study: Study, folders: Mapping[int, Path], output: Path) -> None:
+    """Write `<name>.csv` and `<name>.md` into `output` from each seed's tables, as stage `evaluate` leaves them."""
     runs = {seed: read_tables(folder) for seed, folder in folders.items()}
-    results = SeedResults(tuple(runs), spreads_of(runs), verdicts_of(runs), outcomes_of(runs))
+    results = SeedResults(spreads_of(runs), verdicts_of(runs), outcomes_of(runs))
     output.mkdir(parents=True, exist_ok=True)
-    with (output / "seeds.csv").open("w", newline="") as file:
+    with (output / f"{study.name}.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Spread._fields)
         writer.writerows([_csv_text(value) for value in spread] for spread in results.spreads)
-    (output / "seeds.md").write_text(_markdown(results, profile, initialization))
+    (output / f"{study.name}.md").write_text(_markdown(study, results))
 
 
 def spreads_of(runs: Mapping[int, Cells]) -> list[Spread]:
@@ -154,16 +154,17 @@ def _csv_text(value: str | float | None) -> str:
     return "" if value is None else str(value)
 
 
-def _markdown(results: SeedResults, profile: str, initialization: str) -> str:
+def _markdown(study: Study, results: SeedResults) -> str:
+    seeds = len(study.seeds)
     parts = [
-        f"# Spread over {len(results.seeds)} seeds, profile {profile}",
-        f"Seeds of `pretrain` and `train`: {', '.join(map(str, results.seeds))}. Photographs, labels and recogniser are"
-        f" the same in all of them; the regressor began with {initialization}. Mean ± standard deviation over seeds;"
-        " every value is itself a mean over samples.",
+        f"# Spread over {seeds} seeds, profile {study.profile}"
+        if seeds > 1
+        else f"# One seed, profile {study.profile}",
+        _introduction(study),
         "## What the training must show",
         "A ratio compares two errors; the mean prediction is the average of the true coefficients of the training"
         " photographs.",
-        _claims_table(results.outcomes, len(results.seeds)),
+        _claims_table(results.outcomes, seeds),
         "## Orderings of the paper",
         "A gap is by how much the error of the worse method is larger; of several methods the nearest counts."
         " A method that diverged has an infinite error; means are over finite gaps.",
@@ -172,6 +173,18 @@ def _markdown(results: SeedResults, profile: str, initialization: str) -> str:
     for table in dict.fromkeys(spread.table for spread in results.spreads):
         parts += [f"## {table}", _spreads_table([spread for spread in results.spreads if spread.table == table])]
     return "\n\n".join(parts) + "\n"
+
+
+def _introduction(study: Study) -> str:
+    changes = ", ".join(f"`{change}`" for change in study.changes)
+    sentences = [
+        f"Seeds of `pretrain` and `train`: {', '.join(map(str, study.seeds))}.",
+        f"Changed in `params.yaml`: {changes}." if changes else "",
+        f"Photographs, labels and recogniser are always the same; the regressor began with {study.initialization}.",
+        "Mean ± standard deviation over seeds." if len(study.seeds) > 1 else "",
+        "Every value is itself a mean over samples.",
+    ]
+    return " ".join(filter(None, sentences))
 
 
 def _claims_table(outcomes: Sequence[Outcome], seeds: int) -> str:

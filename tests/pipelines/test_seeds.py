@@ -11,14 +11,18 @@ import yaml
 
 from pipelines.seeds.cells import Cell, Place, read_tables
 from pipelines.seeds.claims import CLAIMS, Claim, outcomes_of
-from pipelines.seeds.experiments import report_seeds, run_seed
+from pipelines.seeds.experiments import run_seed, run_study
 from pipelines.seeds.report import orderings_of, spreads_of, verdicts_of, write_seed_report
+from pipelines.seeds.study import Study
 from pipelines.table_specs import table_specs
-from tests.label_tree import smoke_params
 
 COLUMNS = "table,row,column,mean,std,count,unit,paper_mean,paper_std,status"
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 PAPER = {"full": "1.0", "no_id": "1.2", "no_lmk": "NaN", "no_reg": "9.0", "mean_face": ""}
+
+
+def study_of(*seeds: int, name: str = "seeds", changes: tuple[str, ...] = ()) -> Study:
+    return Study(name, seeds, changes, profile="toy", initialization="ImageNet weights")
 
 
 def write_tables(folder: Path, *, count: int = 20, **means: str) -> Path:
@@ -78,7 +82,7 @@ def test_a_column_without_two_methods_of_the_paper_has_no_ordering() -> None:
 
 
 def test_report_shows_spreads_and_verdicts(folders: dict[int, Path], tmp_path: Path) -> None:
-    write_seed_report(folders, tmp_path / "reports", profile="toy", initialization="ImageNet weights")
+    write_seed_report(study_of(1, 2, 3), folders, tmp_path / "reports")
     text = (tmp_path / "reports/seeds.md").read_text()
     assert text.startswith("# Spread over 3 seeds, profile toy\n")
     assert "the regressor began with ImageNet weights" in text
@@ -146,7 +150,7 @@ def test_report_says_what_the_training_shows_and_what_was_not_measured(tmp_path:
         folder.mkdir()
         lines = [f"{p.table},{p.row},{p.column},{cell.value},0,5,,,,measured" for p, cell in runs[seed].items()]
         (folder / "table1.csv").write_text("\n".join([COLUMNS, *lines]) + "\n")
-    write_seed_report(folders, tmp_path, profile="toy", initialization="i")
+    write_seed_report(study_of(1, 2, 3), folders, tmp_path)
     text = (tmp_path / "seeds.md").read_text()
     assert "table1_pixel_error, test | ratio ≤ 0.75 | 0.5167 ± 0.28 | 2 of 3 | depends on the seed |" in text
     assert "identity_spread, least | value ≥ 0.333 |  |  | not measured |" in text
@@ -172,14 +176,20 @@ def test_other_cells_or_counts_are_refused(folders: dict[int, Path], tmp_path: P
         verdicts_of({1: first, 5: {place: cell for place, cell in first.items() if place.row != "mean_face"}})
 
 
-def test_one_seed_has_no_spread(folders: dict[int, Path]) -> None:
-    with pytest.raises(ValueError, match="at least two seeds, got 1"):
-        spreads_of({1: read_tables(folders[1])})
+def test_one_seed_has_no_spread_and_changes_are_named(folders: dict[int, Path], tmp_path: Path) -> None:
+    changes = ("train.iterations=600", "train.learning_rate=5.0e-4")
+    write_seed_report(study_of(2, name="longer", changes=changes), {2: folders[2]}, tmp_path / "reports")
+    text = (tmp_path / "reports/longer.md").read_text()
+    assert text.startswith("# One seed, profile toy\n") and "±" not in text
+    assert "Changed in `params.yaml`: `train.iterations=600`, `train.learning_rate=5.0e-4`. " in text
+    assert "| table2, all | full is best | 0.2 | -0.1 | 0 of 1 | does not hold |" in text
+    assert (tmp_path / "reports/longer.csv").exists() and not (tmp_path / "reports/seeds.md").exists()
 
 
-def test_one_seed_twice_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"at least two different ones, got \[3, 3\]"):
-        report_seeds([3, 3], tmp_path, tmp_path, profile="toy", regressor=smoke_params().regressor)
+@pytest.mark.parametrize("seeds", [(), (3, 3)])
+def test_no_seed_or_one_twice_is_refused_before_anything_runs(seeds: tuple[int, ...], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="seeds: expected different ones, got"):
+        run_study(study_of(*seeds), tmp_path, tmp_path)
 
 
 def test_missing_tables_are_named(tmp_path: Path) -> None:
@@ -191,7 +201,7 @@ _EVALUATE = f"""
 import pathlib, yaml
 params = yaml.safe_load(open("params.yaml"))
 seed = params["train"]["seed"]
-assert params["pretrain"]["seed"] == seed
+assert params["pretrain"]["seed"] == seed and params["train"]["iterations"] == 7
 tables = pathlib.Path("reports/tables")
 tables.mkdir(parents=True)
 lines = ["{COLUMNS}", f"table2,full,all,{{seed}},0,20,mm,1.0,0,measured", "table2,no_id,all,2.5,0,20,mm,1.2,0,measured"]
@@ -211,8 +221,9 @@ def test_seeds_run_as_experiments_beside_the_workspace(tmp_path: Path) -> None:
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "toy")):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    run_seed(2, tmp_path)  # what is there already does not hinder
-    report_seeds([2, 3], tmp_path, tmp_path / "found", profile="toy", regressor=smoke_params().regressor)
+    study = study_of(2, 3, changes=("train.iterations=7",))
+    run_seed(study, 2, tmp_path)  # what is there already does not hinder
+    run_study(study, tmp_path, tmp_path / "found")
     assert "| table2, all | full before − id | 0.2 | 0 ± 0.71 | 1 of 2 |" in (tmp_path / "found/seeds.md").read_text()
     assert (tmp_path / "params.yaml").read_text() == params
     assert not (tmp_path / "reports").exists()

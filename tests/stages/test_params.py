@@ -157,6 +157,28 @@ def test_the_text_5e_5_is_a_number_all_the_same() -> None:
     assert parse_params(text).train.learning_rate == 1e-4
 
 
+def test_changes_come_before_the_text() -> None:
+    changed = parse_params(TEXT, ["train.iterations=7", "train.learning_rate=1e-3", "profile=smoke"])
+    assert changed.train.iterations == parse_params(_with("smoke", "profile")).train.iterations != 7  # the profile's
+    plain = parse_params(TEXT, ["regressor.initialization=scratch", "profiles.default.train.iterations=7"])
+    assert (plain.regressor.initialization, plain.train.iterations) == ("scratch", 7)
+
+
+@pytest.mark.parametrize(
+    "change", ["train.iterations", "train.iterations=", "training.iterations=5", "seed.a.b=5", "="]
+)
+def test_a_change_of_nothing_is_refused(change: str) -> None:
+    with pytest.raises(ValueError, match=r"expected a change like train\.iterations=50, got"):
+        parse_params(TEXT, [change])
+
+
+def test_a_change_is_checked_like_the_text() -> None:
+    with pytest.raises(ValueError, match=r"train\.iteration: Extra inputs"):
+        parse_params(TEXT, ["train.iteration=5"])
+    with pytest.raises(ValueError, match=r"regressor\.backbone: Input should be 'resnet18'"):
+        parse_params(TEXT, ["regressor.backbone=resnet19"])
+
+
 def test_parameters_do_not_change_after_reading() -> None:
     with pytest.raises(ValueError, match="frozen"):
         parse_params(TEXT).train.iterations = 3  # type: ignore[misc]
