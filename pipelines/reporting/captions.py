@@ -38,8 +38,8 @@ PAPER_FIGURES = (
     Caption(
         "figure6_micc.png",
         "Figure 6: shape error on MICC",
-        "A frame of each kind of clip, the averaged mesh of our model and the mean face, the scan, and the"
-        " point-to-plane distance of the scan after registration; grey: outside the crop of the protocol."
+        "A frame of each kind of clip, the averaged meshes of our model and of the diffuse-only control, the mean face,"
+        " the scan, and its point-to-plane distance to each after registration; grey: outside the crop of the protocol."
         " 3DDFA_V2, MGCNet, WSL, PRNet and RingNet: not built.",
     ),
     Caption(

@@ -1,5 +1,6 @@
 """One scan for each kind of MICC clip with the error of each method on it: what Figure 6 and its 3D views show."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,10 @@ from models.protocols import Protocol
 from models.shape_error import ShapeError
 from pipelines.benchmarks.common import Sample, read_samples
 from pipelines.benchmarks.scans import Scan, read_mesh
+from pipelines.methods import MEAN_FACE, OURS, WSL_CONTROL
 from pipelines.shape_scoring import ShapeScoring, read_scan, registered_sample
 
-METHODS = {"full": "ours", "mean_face": "mean face"}
+_TITLES = {OURS: "ours", WSL_CONTROL: "WSL control", MEAN_FACE: "mean face"}
 SCALE_MM = 4.0  # end of the colour scale
 COLOURS = matplotlib.colormaps["viridis"]
 _STEPS = 255  # of the colour scale; the choice after them means: not measured
@@ -35,20 +37,29 @@ class ClipErrors(NamedTuple):
     results: dict[str, ShapeError | None]  # by method; None for a diverged training
 
 
-def clip_errors(scoring: ShapeScoring, predictions: Path, protocol: Protocol) -> list[ClipErrors]:
+def shown_methods(variants: Sequence[str]) -> dict[str, str]:
+    """The titles of the methods whose errors are shown when these variants are trained."""
+    return {method: title for method, title in _TITLES.items() if method in (*variants, MEAN_FACE)}
+
+
+def clip_errors(
+    scoring: ShapeScoring, predictions: Path, protocol: Protocol, methods: Sequence[str]
+) -> list[ClipErrors]:
     """One sample with a frame for each kind of clip, of a different subject where there are several."""
     usable = [sample for sample in read_samples(scoring.benchmark) if sample.keys]
     chosen = []
     for number, condition in enumerate(sorted({sample.condition for sample in usable})):
         of_clip = [sample for sample in usable if sample.condition == condition]
-        chosen.append(_measured(scoring, predictions, protocol, of_clip[number % len(of_clip)]))
+        chosen.append(_measured(scoring, predictions, protocol, methods, of_clip[number % len(of_clip)]))
     return chosen
 
 
-def _measured(scoring: ShapeScoring, predictions: Path, protocol: Protocol, sample: Sample) -> ClipErrors:
+def _measured(
+    scoring: ShapeScoring, predictions: Path, protocol: Protocol, methods: Sequence[str], sample: Sample
+) -> ClipErrors:
     benchmark = scoring.benchmark
     truth = read_scan(benchmark / sample.scan)
-    meshes = {method: predictions / method / "meshes" / benchmark.name / f"{sample.sample}.npz" for method in METHODS}
+    meshes = {method: predictions / method / "meshes" / benchmark.name / f"{sample.sample}.npz" for method in methods}
     found = {
         method: registered_sample(mesh, truth, scoring=scoring, protocol=protocol) for method, mesh in meshes.items()
     }

@@ -1,5 +1,6 @@
 """Figure 6: reconstructed faces beside the true scan, and the distance to it as a colour map in mm."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,18 +16,18 @@ from models.shape_error import ShapeError
 from pipelines.reporting.artist import Artist, Picture
 from pipelines.reporting.clip_errors import (
     COLOURS,
-    METHODS,
     SCALE_MM,
     ClipErrors,
     clip_errors,
     error_choices,
     error_palette,
+    shown_methods,
 )
 from pipelines.reporting.sheet import WIDTH_INCHES, Cell, draw_cell, new_figure, save
 from pipelines.shape_scoring import ShapeScoring
 from pipelines.shards import ShardReader, decode
 
-_ROW_INCHES = 1.6
+_ROW_INCHES = 1.3
 _WIDTH_SHARE = 0.72  # of a picture that is shown; a face is higher than wide
 _NOTE = "3DDFA_V2, MGCNet, WSL, PRNet and RingNet, which the paper shows here, are not built yet."
 
@@ -43,15 +44,17 @@ def error_map_figure(
     benchmark: Path,
     predictions: Path,
     *,
+    variants: Sequence[str],
     protocol: Protocol,
     icp: IcpSettings,
     is_twin: bool,
 ) -> None:
     """One row for each clip: a frame, the averaged meshes, the scan, and the error of each method on the scan."""
-    clips = clip_errors(ShapeScoring(benchmark, artist.model, icp), predictions, protocol)
+    methods = shown_methods(variants)
+    clips = clip_errors(ShapeScoring(benchmark, artist.model, icp), predictions, protocol, tuple(methods))
     rows = [_row(artist, benchmark, clip) for clip in clips]
-    names = list(METHODS.values())
-    titles = ["a frame", *names, "synthetic scan" if is_twin else "scan", *(f"error, {name}" for name in names)]
+    scan = "synthetic\nscan" if is_twin else "scan"
+    titles = ["a frame", *methods.values(), scan, *(f"error,\n{name}" for name in methods.values())]
     figure, axes = new_figure(
         nrows=len(rows), ncols=len(titles), figsize=(WIDTH_INCHES, _ROW_INCHES * len(rows) + 0.4), squeeze=False
     )

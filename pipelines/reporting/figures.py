@@ -53,6 +53,7 @@ def draw_figures(
         artist,
         inputs.benchmarks / "micc",
         inputs.predictions,
+        variants=variants,
         protocol=PROTOCOLS[evaluate.protocol],
         icp=IcpSettings(evaluate.iterations, evaluate.kept_fraction),
         is_twin=benchmarks.micc == TWIN,

@@ -13,6 +13,7 @@ from models.icp import IcpSettings
 from models.protocols import PROTOCOLS
 from pipelines.params import BenchmarksParams
 from pipelines.reporting.artist import Artist, neutral_coefficients, over_photograph
+from pipelines.reporting.clip_errors import shown_methods
 from pipelines.reporting.comparisons import ablation_figure, gallery_figure, mouth_figure, uniform_loss_figure
 from pipelines.reporting.curves import network_curves, regressor_curves
 from pipelines.reporting.error_maps import error_map_figure
@@ -138,11 +139,22 @@ def test_a_variant_that_is_not_trained_is_left_out(artist: Artist, data: Path, t
 def test_error_maps_are_brighter_for_the_mean_face(artist: Artist, data: Path, tmp_path: Path) -> None:
     path = tmp_path / "figure6.png"
     folders = (data / "benchmarks/micc", data / "predictions")
-    error_map_figure(path, artist, *folders, protocol=PROTOCOLS["paper"], icp=ICP, is_twin=True)
+    error_map_figure(path, artist, *folders, variants=VARIANTS, protocol=PROTOCOLS["paper"], icp=ICP, is_twin=True)
     picture = pixels(path)
-    ours, mean_face = picture[:, 1340:1580], picture[:, 1640:1890]
-    brightness = [column[np.ptp(column, axis=2) > 0.1].mean() for column in (ours, mean_face)]
-    assert brightness[0] < brightness[1]  # viridis: dark is near
+    columns = [picture[:, start : start + 200] for start in (1245, 1480, 1715)]
+    ours, control, mean_face = (column[np.ptp(column, axis=2) > 0.1].mean() for column in columns)
+    assert ours < mean_face  # viridis: dark is near
+    assert control == pytest.approx(ours, rel=1e-2)  # the two have one shape in this tree
+
+
+def test_error_maps_leave_out_a_control_that_is_not_trained(artist: Artist, data: Path, tmp_path: Path) -> None:
+    folders = (data / "benchmarks/micc", data / "predictions")
+    for name, variants in (("with", VARIANTS), ("without", ("full", "no_id"))):
+        path = tmp_path / f"{name}.png"
+        error_map_figure(path, artist, *folders, variants=variants, protocol=PROTOCOLS["paper"], icp=ICP, is_twin=True)
+    faces = [(pixels(tmp_path / f"{name}.png").min(axis=2) < 0.9).mean() for name in ("with", "without")]
+    assert faces[0] != faces[1]
+    assert shown_methods(("full", "no_id")) == {"full": "ours", "mean_face": "mean face"}
 
 
 def test_the_same_data_give_the_same_bytes(artist: Artist, material: Material, data: Path, tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ from models.face_model import FaceModel
 from models.icp import IcpSettings
 from models.protocols import PROTOCOLS
 from pipelines.reporting.artist import Artist, neutral_coefficients
-from pipelines.reporting.clip_errors import SCALE_MM, ClipErrors, clip_errors, error_choices, error_palette
+from pipelines.reporting.clip_errors import (
+    SCALE_MM,
+    ClipErrors,
+    clip_errors,
+    error_choices,
+    error_palette,
+    shown_methods,
+)
 from pipelines.reporting.viewer.document import packed_light, write_viewer
 from pipelines.reporting.viewer.faces import face_scene
 from pipelines.reporting.viewer.packing import packed_choices, packed_colours, packed_points, packed_triangles
@@ -25,6 +32,7 @@ from tests.tiny_tree import CAMERA, write_tiny_tree
 from tests.toy import toy_face_arrays
 
 SIZE = 224
+METHODS = shown_methods(("full",))
 # What a person does, without a person: a pointer that no hand holds cannot be captured.
 BY_HAND = """
 for (const element of [canvas, ball]) element.setPointerCapture = () => {};
@@ -102,7 +110,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory, artist: Artist) -> ClipErrors
     root = tmp_path_factory.mktemp("tree")
     write_tiny_tree(root, toy_face_arrays(), people=2)
     scoring = ShapeScoring(root / "data/benchmarks/micc", artist.model, IcpSettings(10, 0.9))
-    return clip_errors(scoring, root / "data/predictions", PROTOCOLS["paper"])[0]
+    return clip_errors(scoring, root / "data/predictions", PROTOCOLS["paper"], tuple(METHODS))[0]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +178,7 @@ def test_hands_and_keys_turn_zoom_and_light(viewer: Path, tmp_path: Path) -> Non
 @needs_browser
 def test_viewers_open_without_a_word_on_the_console(viewer: Path, clip: ClipErrors, tmp_path: Path) -> None:
     scan = tmp_path / "scan.html"
-    write_viewer(scan, scan_scene("a scan", clip), CAMERA)
+    write_viewer(scan, scan_scene("a scan", clip, METHODS), CAMERA)
     for page in (viewer, scan):
         seen = visit(page, tmp_path, width=500, height=700)
         assert seen.messages == []
@@ -189,7 +197,7 @@ def test_without_webgl_the_viewer_says_so(viewer: Path, tmp_path: Path) -> None:
 @needs_browser
 def test_the_mean_face_is_further_off(clip: ClipErrors, tmp_path: Path) -> None:
     page = tmp_path / "scan.html"
-    write_viewer(page, scan_scene("a scan", clip), CAMERA)
+    write_viewer(page, scan_scene("a scan", clip, METHODS), CAMERA)
     states = {"ours": "{layer: 0, unlit: true}", "mean face": "{layer: 1, unlit: true}"}
     ours, mean_face = pictures_of(page, tmp_path, states, size=SIZE).values()
     shown = (ours[..., 3] == 255) & (ours.max(axis=-1) - ours[..., :3].min(axis=-1) > 30)

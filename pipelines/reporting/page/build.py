@@ -74,7 +74,7 @@ def write_page(
         quality=label_quality(_required(inputs.label_quality)),
         label_sheet=LABEL_SHEET,
         faces=write_faces(artist, material, output),
-        scans=write_scans(artist, scoring, inputs.predictions, output, protocol),
+        scans=write_scans(artist, scoring, inputs.predictions, output, protocol, variants),
         paper_figures=PAPER_FIGURES,
         error_maps=ERROR_MAPS,
         recognizer=recognizer,

@@ -1,5 +1,6 @@
 """Reconstructed faces on the page: pictures, mesh files and a viewer for each; and scans with their errors to turn."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ from PIL import Image
 from models.protocols import Protocol
 from pipelines.dataset import crops
 from pipelines.reporting.artist import Artist
-from pipelines.reporting.clip_errors import clip_errors
+from pipelines.reporting.clip_errors import clip_errors, shown_methods
 from pipelines.reporting.comparisons import GALLERY_COLUMNS, everything
 from pipelines.reporting.material import Material
 from pipelines.reporting.meshes import write_meshes
@@ -78,12 +79,12 @@ def _pictures(artist: Artist, material: Material, key: str, output: Path) -> lis
 
 
 def write_scans(
-    artist: Artist, scoring: ShapeScoring, predictions: Path, output: Path, protocol: Protocol
+    artist: Artist, scoring: ShapeScoring, predictions: Path, output: Path, protocol: Protocol, variants: Sequence[str]
 ) -> list[ScanView]:
     """The scans of Figure 6, coloured by the error of each method."""
-    views = []
-    for clip in clip_errors(scoring, predictions, protocol):
+    methods, views = shown_methods(variants), []
+    for clip in clip_errors(scoring, predictions, protocol, tuple(methods)):
         title = f"{clip.sample.condition}, {clip.sample.subject.replace('_', ' ')}"
         views.append(ScanView(f"{_SCANS}/{clip.sample.condition}.html", title))
-        write_viewer(output / views[-1].file, scan_scene(title, clip), artist.camera)
+        write_viewer(output / views[-1].file, scan_scene(title, clip, methods), artist.camera)
     return views

@@ -1,8 +1,10 @@
 """A scan in the viewer, coloured by the error of each method: Figure 6 to turn."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from pipelines.reporting.clip_errors import COLOURS, METHODS, SCALE_MM, ClipErrors, error_choices, error_palette
+from pipelines.reporting.clip_errors import COLOURS, SCALE_MM, ClipErrors, error_choices, error_palette
 from pipelines.reporting.viewer.document import Layer, Legend, Scene, packed_studio_light
 from pipelines.reporting.viewer.packing import packed_choices, packed_points, packed_triangles
 
@@ -10,9 +12,9 @@ _CLAY = np.full((1, 3), 0.55)  # as in the figures
 _STOPS = 17  # of the colour bar
 
 
-def scan_scene(title: str, clip: ClipErrors) -> Scene:
-    """The scan as one layer for each method that has a result, and as bare clay."""
-    results = {METHODS[method]: result for method, result in clip.results.items() if result}
+def scan_scene(title: str, clip: ClipErrors, methods: Mapping[str, str]) -> Scene:
+    """The scan as one layer for each of the methods, by its title, that has a result, and as bare clay."""
+    results = {methods[method]: result for method, result in clip.results.items() if result}
     palette = error_palette()
     colours = [packed_choices(error_choices(clip.scan, result), palette) for result in results.values()]
     bare = packed_choices(np.zeros(len(clip.scan.vertices), np.uint8), _CLAY)
