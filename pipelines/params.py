@@ -14,7 +14,9 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 CountOrNone = Annotated[int, Field(ge=0)]
 
-Variant = Literal["full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform", "wsl_control"]
+Variant = Literal[
+    "full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_lmk_mouth", "no_reg", "no_uniform", "wsl_control"
+]
 Precision = Literal["auto", "fp32", "bf16"]
 LossName = Literal["id", "photo", "lmk", "mouth", "reg", "uniform"]
 PhotographsLayout = Literal["auto", "folder", "list", "archive", "celeba", "ffhq", "300w_lp", "celebamask_hq", "lapa"]

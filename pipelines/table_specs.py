@@ -8,7 +8,7 @@ from models.picture_measures import SSIM_WINDOW_PX
 from pipelines.identity_spread import SPREAD_MODES, TRUTH
 from pipelines.mean_prediction import MEAN_PREDICTION
 from pipelines.measure_specs import protocols_spec, vertex_errors_spec
-from pipelines.methods import COMPARED_METHODS, MEAN_FACE, PEERS, WSL_CONTROL
+from pipelines.methods import COMPARED_METHODS, JOINT, MEAN_FACE, PEERS, WSL_CONTROL
 from pipelines.picture_scoring import COLOUR_ERROR, SQUARED_COLOUR_ERROR
 from pipelines.score_splits import SKIN_TONES
 from pipelines.tables import Column, TableSpec
@@ -53,8 +53,8 @@ def table_specs(
             "Table 2: shape error of the ablation.",
             f"{data['facescape']}; {protocol}",
             (Column("all", "shape error", "mm"),),
-            _with_joint_row(ablation),
-            frozenset({"no_lmk_mouth"}),
+            ablation if JOINT in ablation else _with_joint_row(ablation),
+            frozenset({JOINT} - {*ablation}),
             metrics_path="table2/facescape",
         ),
         TableSpec(
@@ -176,6 +176,6 @@ def _shape_columns(*names: str) -> tuple[Column, ...]:
 
 
 def _with_joint_row(rows: tuple[str, ...]) -> tuple[str, ...]:
-    """The paper leaves lmk and mouth out together in Table 2; nobody has trained that here."""
+    """With the paper's row without lmk and mouth, for which nothing was trained."""
     position = rows.index("no_mouth") + 1 if "no_mouth" in rows else len(rows) - 1
-    return (*rows[:position], "no_lmk_mouth", *rows[position:])
+    return (*rows[:position], JOINT, *rows[position:])

@@ -22,6 +22,7 @@ LEFT_OUT: Mapping[Variant, LeftOut] = {
     "no_photo": LeftOut(losses=("photo",)),
     "no_lmk": LeftOut(losses=("lmk",)),
     "no_mouth": LeftOut(losses=("mouth",)),
+    "no_lmk_mouth": LeftOut(losses=("lmk", "mouth")),  # Table 2 of the paper has this one in place of both
     "no_reg": LeftOut(losses=("reg",)),
     "no_uniform": LeftOut(losses=("uniform",)),
     # Deep3DFaceRecon's image model ("WSL" in the paper's tables): diffuse albedo in harmonics, colours compared by skin

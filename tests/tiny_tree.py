@@ -16,7 +16,7 @@ from pipelines.face_model_file import save_face_model
 from pipelines.reporting.artist import Artist, neutral_coefficients
 from pipelines.shards import ShardWriter, encode_jpeg, encode_png, write_rows
 
-VARIANTS = ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform", "wsl_control")
+VARIANTS = ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_lmk_mouth", "no_reg", "no_uniform", "wsl_control")
 DIVERGED = "no_lmk"
 CAMERA = Camera(math.radians(12.6), 1000.0)
 SIZE = 112  # of the crops; half of the real ones, for speed

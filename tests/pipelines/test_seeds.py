@@ -130,7 +130,7 @@ def test_claims_have_a_number_and_a_limit(words: str, values: tuple[float, ...],
 
 def test_claims_are_about_cells_that_the_tables_have() -> None:
     specs = table_specs(
-        ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_reg", "no_uniform", "wsl_control"),
+        ("full", "no_id", "no_photo", "no_lmk", "no_mouth", "no_lmk_mouth", "no_reg", "no_uniform", "wsl_control"),
         twins=dict.fromkeys(("micc", "facescape", "aflw2000"), True),
         synthetic_test=True,
         protocol="p",

@@ -128,6 +128,14 @@ def test_all_tables_show_the_printed_values_of_the_paper() -> None:
         assert in_paper - left_out <= shown
 
 
+def test_the_joint_row_of_table_2_is_measured_once_trained() -> None:
+    variants = ("full", "no_lmk", "no_mouth", "no_lmk_mouth", "no_reg")
+    twins = dict.fromkeys(("micc", "facescape", "aflw2000"), True)
+    found = table_specs(variants, twins=twins, synthetic_test=True, protocol="p", initialization="i")
+    table2 = next(one for one in found if one.name == "table2_facescape_ablation")
+    assert table2.rows == (*variants, "mean_face") and not table2.not_built
+
+
 def test_captions_call_twins_synthetic_and_real_data_by_name() -> None:
     twins = {"micc": True, "facescape": False, "aflw2000": True}
     found = table_specs(VARIANTS, twins=twins, synthetic_test=False, protocol="p", initialization="ImageNet weights")

@@ -48,7 +48,8 @@ def _objective(root: Path, variant: Variant) -> Objective:
 
 
 def test_it_is_said_of_every_variant() -> None:
-    assert set(LEFT_OUT) == set(VARIANTS) == {"full", "wsl_control", *(f"no_{name}" for name in LOSS_NAMES)}
+    singles = {f"no_{name}" for name in LOSS_NAMES}
+    assert set(LEFT_OUT) == set(VARIANTS) == {"full", "no_lmk_mouth", "wsl_control", *singles}
 
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
@@ -56,6 +57,10 @@ def test_a_row_of_the_ablation_has_one_weight_at_zero_and_nothing_else(name: str
     variant: Variant = f"no_{name}"  # type: ignore[assignment]
     assert variant_weights(toy_train_params(), variant) == {**WEIGHTS, name: 0.0}
     assert variant_full_weight(toy_train_params(), variant) == toy_train_params().full_weight > 0
+
+
+def test_the_joint_row_of_table_2_has_two_weights_at_zero() -> None:
+    assert variant_weights(toy_train_params(), "no_lmk_mouth") == {**WEIGHTS, "lmk": 0.0, "mouth": 0.0}
 
 
 def test_the_full_variant_leaves_nothing_out() -> None:
