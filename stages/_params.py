@@ -24,9 +24,12 @@ def load_params(path: Path = PARAMS_FILE, changes: Sequence[str] = ()) -> Params
         sys.exit(f"{path}: {error}")
 
 
-def load_profile(path: Path = PARAMS_FILE) -> str:
-    """The name of the profile that a valid `params.yaml` chooses."""
-    return str(yaml.safe_load(path.read_text())["profile"])
+def load_profile(path: Path = PARAMS_FILE, changes: Sequence[str] = ()) -> str:
+    """The name of the profile that a valid `params.yaml` with valid changes chooses."""
+    tree = yaml.safe_load(path.read_text())
+    for change in changes:
+        _apply(change, tree)
+    return str(tree["profile"])
 
 
 def parse_params(text: str, changes: Sequence[str] = ()) -> Params:

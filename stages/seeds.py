@@ -16,7 +16,7 @@ ChangesFlag = Annotated[list[str] | None, typer.Option(help="Of params.yaml, e.g
 def seeds(*, seed: SeedsFlag, output: PathFlag, name: NameFlag = "seeds", change: ChangesFlag = None) -> None:
     """Run an experiment for each seed (repeat --seed) and write `<name>.md` and `<name>.csv`."""
     changes = change or []
-    params, profile = load_params(changes=changes), load_profile()
+    params, profile = load_params(changes=changes), load_profile(changes=changes)
     from pipelines.initialization import initialization_text
     from pipelines.seeds.experiments import Study, run_study
 

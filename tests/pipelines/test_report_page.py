@@ -23,7 +23,7 @@ from pipelines.reporting.page.tables import page_tables
 from pipelines.verification_file import Verification, write_verification
 from stages._params import load_params
 from tests.browser import needs_browser, visit
-from tests.tiny_tree import SIZE, VARIANTS, write_tiny_tree
+from tests.tiny_tree import CLIPS, SIZE, VARIANTS, write_tiny_tree
 from tests.toy import toy_face_arrays
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +118,12 @@ def test_the_page_shows_tables_figures_labels_check_and_faces(page: Path) -> Non
         "the regressor began with</td><td>a supervised warm start on synthetic photographs",
     ):
         assert words in text, words
+
+
+@pytest.mark.parametrize("clip", CLIPS)
+def test_scans_show_the_errors_of_every_compared_method(page: Path, clip: str) -> None:
+    text = (page / f"scans/{clip}.html").read_text()
+    assert all(f"{title}: " in text for title in ("ours", "WSL control", "mean face"))
 
 
 def test_everything_the_page_refers_to_lies_beside_it(page: Path) -> None:

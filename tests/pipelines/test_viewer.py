@@ -205,6 +205,11 @@ def test_the_mean_face_is_further_off(clip: ClipErrors, tmp_path: Path) -> None:
     assert ours[shown][:, 1].mean() < mean_face[shown][:, 1].mean()  # viridis: green grows with the error
 
 
+def test_a_scan_has_a_layer_for_each_method_by_its_title(clip: ClipErrors) -> None:
+    names = [layer.name for layer in scan_scene("a scan", clip, METHODS).layers]
+    assert [name.split(":")[0] for name in names] == ["ours", "mean face", "scan"]
+
+
 def test_errors_have_a_colour_each_and_unmeasured_points_are_grey(clip: ClipErrors) -> None:
     result = clip.results["full"]
     assert result is not None

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipelines.params import LossWeights, Params
-from stages._params import load_params, parse_params
+from stages._params import load_params, load_profile, parse_params
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "params.yaml").read_text()
@@ -160,6 +160,7 @@ def test_the_text_5e_5_is_a_number_all_the_same() -> None:
 def test_changes_come_before_the_text() -> None:
     changed = parse_params(TEXT, ["train.iterations=7", "train.learning_rate=1e-3", "profile=smoke"])
     assert changed.train.iterations == parse_params(_with("smoke", "profile")).train.iterations != 7  # the profile's
+    assert load_profile(ROOT / "params.yaml", ["profile=smoke"]) == "smoke" != load_profile(ROOT / "params.yaml")
     plain = parse_params(TEXT, ["regressor.initialization=scratch", "profiles.default.train.iterations=7"])
     assert (plain.regressor.initialization, plain.train.iterations) == ("scratch", 7)
 
