@@ -104,7 +104,7 @@ class Training:
         self.objective = Objective(model, recognizer, camera, size, train, "full").to(self.fabric.device)
         self.without_identity = Objective(model, recognizer, camera, size, train, "no_id").to(self.fabric.device)
         network = build_regressor(params.regressor, model, inputs.pretrained).to(memory_format=torch.channels_last)
-        optimizer = torch.optim.Adam(network.parameters(), lr=train.learning_rate)
+        optimizer = torch.optim.Adam(network.parameters(), lr=train.learning_rate, fused=True)
         self.network, self.optimizer = self.fabric.setup(network, optimizer)
         keys = crops(inputs.labels / "aligned", "train")["key"].tolist()
         dataset = LabelledCrops(inputs.labels, keys, load_features(inputs.labels / "features"))

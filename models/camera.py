@@ -54,8 +54,8 @@ def camera_from_model(
     scale: Float[Tensor, "B 1"],
 ) -> Float[Tensor, "B V 3"]:
     """Points in the camera frame, mm: scale times rotation times translated point (Eq. 3, first part)."""
-    moved = vertices + translation[:, None]
-    return scale[:, None] * moved @ rotation_from_euler(euler_angles).transpose(-1, -2)
+    turned = scale[:, None] * rotation_from_euler(euler_angles).transpose(-1, -2)
+    return torch.baddbmm(translation[:, None] @ turned, vertices, turned)  # (vertices + translation) @ turned, at once
 
 
 def clip_from_camera(points: Float[Tensor, "B V 3"], camera: Camera) -> Float[Tensor, "B V 4"]:

@@ -172,8 +172,12 @@ class FaceModel(nn.Module):
         (`models.light.srgb_from_linear`). Negative albedos, which a linear model can produce, are not clamped here;
         shading clamps what it shows.
         """
-        both = torch.addmm(self.mean_albedos, albedo, self.albedo_basis).unflatten(-1, (2, -1, 3))
+        both = self.both_albedos(albedo)
         return Albedos(both[:, 0], both[:, 1])
+
+    def both_albedos(self, albedo: Float[Tensor, "B A"]) -> Float[Tensor, "B 2 V 3"]:
+        """`albedos` in one tensor: diffuse, then specular."""
+        return torch.addmm(self.mean_albedos, albedo, self.albedo_basis).unflatten(-1, (2, -1, 3))
 
     def landmarks(self, vertices: Float[Tensor, "B V C"]) -> Float[Tensor, "B 68 C"]:
         """The 68 landmark vertices, in whatever frame the vertices are."""

@@ -3,17 +3,20 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from models.compiled import arrays, for_each
+
 GAMMA = 2.2  # Eq. 2
 _KNEE = 0.0031308  # linear light; the slope below is 23, not 772 as with a knee at the first of 255 steps
 _SRGB_KNEE = _KNEE ** (1 / GAMMA)
 _DARK_SLOPE = _SRGB_KNEE / _KNEE
-_SMALLEST_LENGTH = 1.0e-6  # mm; a shorter vector has no direction
-_SMALLEST_COSINE = 1.0e-6  # keeps the logarithm in Eq. 5's power finite; 1e-6 to a power above 1 is black anyway
+SMALLEST_LENGTH = 1.0e-6  # mm; a shorter vector has no direction
+SMALLEST_COSINE = 1.0e-6  # keeps the logarithm in Eq. 5's power finite; 1e-6 to a power above 1 is black anyway
 
 
 def sh_basis(normals: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 9"]:
@@ -90,8 +93,8 @@ def specular_shading(
     outgoing = _unit(torch.stack(towards_camera, dim=1))  # v_out: from the vertex to the camera
     half_way = outgoing - incoming
     cosine = _dot(half_way, normals) * _inverse_length(half_way)
-    lit = (cosine > _SMALLEST_COSINE) & (_dot(incoming, normals) < 0)
-    power = torch.exp(shininess * torch.log(cosine.clamp(min=_SMALLEST_COSINE)))
+    lit = (cosine > SMALLEST_COSINE) & (_dot(incoming, normals) < 0)
+    power = torch.exp(shininess * torch.log(cosine.clamp(min=SMALLEST_COSINE)))
     return specular_albedo.clamp(min=0) * torch.where(lit, power, 0)[..., None]
 
 
@@ -100,7 +103,7 @@ def _dot(first: Float[Tensor, "B 3 V"], second: Float[Tensor, "B 3 V"]) -> Float
 
 
 def _inverse_length(vectors: Float[Tensor, "B 3 V"]) -> Float[Tensor, "B V"]:
-    return torch.rsqrt(_dot(vectors, vectors).clamp(min=_SMALLEST_LENGTH**2))
+    return torch.rsqrt(_dot(vectors, vectors).clamp(min=SMALLEST_LENGTH**2))
 
 
 def _unit(vectors: Float[Tensor, "B 3 V"]) -> Float[Tensor, "B 3 V"]:
@@ -152,8 +155,20 @@ class _Gamma(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         linear, picture = ctx.saved_tensors
+        if gradient.device.type == "cpu":
+            return _compiled_gamma_backward(gradient, linear, picture)
         slope = torch.where(linear > _KNEE, picture / (GAMMA * linear), _DARK_SLOPE)
         return torch.where((linear >= 0) & (linear <= 1), gradient * slope, 0)
+
+
+def _compiled_gamma_backward(gradient: Tensor, linear: Tensor, picture: Tensor) -> Tensor:
+    from models.pixel_kernels import gamma_backward  # numba takes a moment
+
+    to_linear = torch.empty_like(linear, memory_format=torch.contiguous_format)
+    flat = (array.reshape(-1) for array in arrays(gradient, linear, picture, to_linear))
+    pieces = list(zip(*(np.array_split(array, torch.get_num_threads()) for array in flat), strict=True))
+    for_each(lambda k: gamma_backward(*pieces[k][:3], GAMMA, _KNEE, _DARK_SLOPE, pieces[k][3]), len(pieces))
+    return to_linear
 
 
 def linear_from_srgb(srgb: Tensor) -> Tensor:

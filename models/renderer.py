@@ -10,9 +10,10 @@ from torch.nn.functional import avg_pool2d
 from models.camera import Camera, camera_from_model, clip_from_camera, pixel_from_clip
 from models.coefficients import Coefficients
 from models.face_model import FaceModel
-from models.light import diffuse_shading, specular_shading_of_lights, srgb_from_linear
+from models.light import srgb_from_linear
 from models.normals import vertex_normals
 from models.rasterizer import EdgeMethod, coverage, edge_gradient, interpolate, rasterize
+from models.shading import lit_colours
 
 
 class PosedFace(NamedTuple):
@@ -20,8 +21,17 @@ class PosedFace(NamedTuple):
 
     points: Float[Tensor, "B V 3"]  # mm, camera frame
     clip: Float[Tensor, "B V 4"]
-    lit_diffuse: Float[Tensor, "B V 3"]  # linear RGB, Eq. 4
-    lit_specular: Float[Tensor, "B V 3"]  # linear RGB, Eq. 5
+    lit: Float[Tensor, "B V 6"]  # linear RGB of both parts beside one another
+
+    @property
+    def lit_diffuse(self) -> Float[Tensor, "B V 3"]:
+        """Linear RGB, Eq. 4."""
+        return self.lit[..., :3]
+
+    @property
+    def lit_specular(self) -> Float[Tensor, "B V 3"]:
+        """Linear RGB, Eq. 5."""
+        return self.lit[..., 3:]
 
 
 class Rendering(NamedTuple):
@@ -36,23 +46,18 @@ class Rendering(NamedTuple):
 def pose_face(model: FaceModel, coefficients: Coefficients, camera: Camera) -> PosedFace:
     """Shape, pose and light a face (Eqs. 1 to 5)."""
     vertices = model.vertices(coefficients.shape, coefficients.expression)
-    albedos = model.albedos(coefficients.albedo)
     points = camera_from_model(vertices, coefficients.euler_angles, coefficients.translation, coefficients.scale)
-    normals = vertex_normals(points, model.triangles)
-    return PosedFace(
-        points=points,
-        clip=clip_from_camera(points, camera),
-        lit_diffuse=diffuse_shading(albedos.diffuse, normals, coefficients.sh_coefficients),
-        lit_specular=specular_shading_of_lights(
-            albedos.specular,
-            normals,
-            points,
-            light_position=coefficients.light_position,
-            light_strength=coefficients.light_strength,
-            camera_position=camera.position,
-            shininess=model.shininess_of_vertices(coefficients.shininess),
-        ),
+    lit = lit_colours(
+        model.both_albedos(coefficients.albedo),
+        vertex_normals(points, model.triangles),
+        points,
+        coefficients.sh_coefficients,
+        coefficients.light_position,
+        coefficients.light_strength,
+        camera.position,
+        model.shininess_of_vertices(coefficients.shininess),
     )
+    return PosedFace(points, clip_from_camera(points, camera), lit)
 
 
 def landmark_pixels(model: FaceModel, face: PosedFace, size: int) -> Float[Tensor, "B 68 2"]:
@@ -69,8 +74,7 @@ def render(
     On a GPU the mouth is looked for in a window of half the picture's side, twice as wide as a wide open one.
     """
     ids = rasterize(face.clip, model.triangles, (size, size))
-    colours = torch.cat([face.lit_diffuse, face.lit_specular], dim=-1)
-    picture = interpolate(colours, face.clip, model.triangles, ids).permute(0, 3, 1, 2)
+    picture = interpolate(face.lit, face.clip, model.triangles, ids).permute(0, 3, 1, 2)
     diffuse, specular = picture.contiguous().split(3, dim=1)  # as what follows is fastest
     return Rendering(
         diffuse=diffuse,

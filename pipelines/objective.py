@@ -55,6 +55,7 @@ class Objective(nn.Module):
             edge_method=self.params.edge_method,
         )
         full = full_picture(rendering)
+        lit_skin = face.lit.index_select(1, self.uniform_vertices)
         losses = Losses(
             id=self._identity(full, batch.features),
             photo=photometric_loss(
@@ -68,7 +69,7 @@ class Objective(nn.Module):
             lmk=landmark_loss(landmark_pixels(self.model, face, self.crop_size), batch.landmarks, self.importance),
             mouth=mouth_loss(rendering.mouth, prepared.mouth, (self.crop_size / self.params.render_size) ** 2),
             reg=regularization_loss(coefficients),
-            uniform=uniform_loss(face.lit_diffuse.index_select(1, self.uniform_vertices), coefficients.sh_coefficients),
+            uniform=uniform_loss(lit_skin[..., :3], coefficients.sh_coefficients),
         )
         return losses, rendering
 

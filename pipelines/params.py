@@ -194,6 +194,7 @@ class PretrainParams(Section):
     """Supervised warm start on synthetic coefficients, shared by all variants."""
 
     encoder: Literal["auto", "scratch"]
+    precision: Precision
     iterations: Count
     checkpoint_every: Count
     batch_size: Count

@@ -24,6 +24,7 @@ from pipelines.checkpoints import Checkpoints, Resumable, Stateful, training_fin
 from pipelines.dataset import EndlessSampler, Pictures, endless_batches, prefetched, shrunk
 from pipelines.device import best_device
 from pipelines.face_model_file import load_face_model
+from pipelines.labelling.precision import resolved_precision
 from pipelines.landmark_encoder import begin_with_landmarks
 from pipelines.params import PretrainParams, RegressorParams
 from pipelines.regression_network import build_regressor, save_regressor
@@ -107,6 +108,7 @@ def _description(camera: Camera, crop_size: int, regressor: RegressorParams, par
         "crop_size": crop_size,
         "regressor": regressor.model_dump(),
         "params": params.model_dump(exclude={"checkpoint_every"}),
+        "precision": resolved_precision(params.precision),
     }
 
 
@@ -118,10 +120,10 @@ def _train(
     params: PretrainParams,
     checkpoints: Checkpoints,
 ) -> list[dict[str, float]]:
-    device = best_device()
+    device, in_bf16 = best_device(), resolved_precision(params.precision) == "bf16"
     network.to(device).to(memory_format=torch.channels_last)
     supervision.to(device)
-    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=params.learning_rate, total_steps=params.iterations
     )
@@ -142,7 +144,8 @@ def _train(
                 len(pictures), generator, rotation_degrees=0.0, log_scale=params.log_scale, shift=params.shift
             )
             moved = shrunk(move_pictures(pictures.to(device) / 255, movements, "bilinear"), input_size)
-            predicted = network(_jittered(moved, generator).contiguous(memory_format=torch.channels_last))
+            with torch.autocast(device, torch.bfloat16, enabled=in_bf16):  # the head and all that follows stay in fp32
+                predicted = network(_jittered(moved, generator).contiguous(memory_format=torch.channels_last))
             losses = supervision(predicted, _on(device, known), movements)
             total = torch.stack(losses).sum()
             optimizer.zero_grad(set_to_none=True)

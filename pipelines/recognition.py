@@ -72,7 +72,7 @@ def _train(
 ) -> list[dict[str, float]]:
     people = _people(aligned)
     network.to(best_device()).to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
     resumable = Resumable({"network": network, "optimizer": optimizer}, {})
     state = checkpoints.load()
     history = [] if state is None else resumable.restore(state)

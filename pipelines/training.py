@@ -91,7 +91,7 @@ def train_regressor(
     objective = Objective(model, load_recognizer(inputs.recognizer), camera, crop_size, params, variant)
     network = build_regressor(regressor, model, inputs.pretrained)
     network.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
+    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
     schedule = learning_rate_schedule(optimizer, params)
     wrapped, optimizer = fabric.setup(network, optimizer)
     checkpoints = Checkpoints(

@@ -255,3 +255,16 @@ def test_rotated_light_lights_a_rotated_surface_the_same() -> None:
     rotation = rotation_from_euler(torch.randn(4, 3, generator=generator, dtype=torch.float64))
     turned = sh_basis(normals @ rotation.transpose(1, 2)) @ rotated_sh(light, rotation)
     torch.testing.assert_close(turned, sh_basis(normals) @ light)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3, 7, 5)])
+def test_srgb_has_the_slope_of_the_power_between_black_and_white(shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(2)
+    linear = (1.4 * torch.rand(shape, generator=generator, dtype=torch.float64) - 0.2).requires_grad_()
+    direction = torch.rand(shape, generator=generator, dtype=torch.float64)
+    (gradient,) = torch.autograd.grad(srgb_from_linear(linear), linear, direction)
+    value = linear.detach()
+    power = value.clamp(min=1e-9) ** (1 / 2.2 - 1) / 2.2
+    dark = 0.0031308 ** (1 / 2.2 - 1)
+    expected = torch.where(value > 0.0031308, power, dark) * direction * ((value >= 0) & (value <= 1))
+    torch.testing.assert_close(gradient, expected)

@@ -8,14 +8,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from models.augmentation import Movements
+from models.coefficients import Coefficients
 from models.face_model import FaceModel
 from models.networks.landmark_network import LandmarkNetwork
 from models.renderer import landmark_pixels, pose_face
+from pipelines import pretraining
 from pipelines.checkpoints import Checkpoints
 from pipelines.params import PretrainParams, RegressorParams
 from pipelines.pretraining import SyntheticCrops, pretrain_regressor
 from pipelines.shards import read_rows, write_rows
-from pipelines.supervision import TruthLosses
+from pipelines.supervision import Supervision, Truth, TruthLosses
 from pipelines.weights import WEIGHTS, read_description, save_weights
 from tests.label_tree import CAMERA, SIZE, random_faces, smoke_params, write_label_tree
 from tests.toy import toy_face_arrays
@@ -135,6 +138,40 @@ def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
     _pretrain(root, tmp_path / "other", _params(iterations=2, seed=99))
     first, second, other = ((tmp_path / name / WEIGHTS).read_bytes() for name in ("first", "second", "other"))
     assert first == second != other
+
+
+@pytest.mark.parametrize(("precision", "inside"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_only_the_backbone_computes_in_the_precision_of_the_warm_start(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, inside: torch.dtype
+) -> None:
+    seen = []
+    forward = Supervision.forward
+
+    def watched(self: Supervision, predicted: Coefficients, known: Truth, movements: Movements) -> TruthLosses:
+        losses = forward(self, predicted, known, movements)
+        seen.append({group.dtype for group in predicted} | {loss.dtype for loss in losses})
+        return losses
+
+    def convolution(self: torch.nn.Conv2d, image: torch.Tensor) -> torch.Tensor:
+        result = functional(self, image)
+        computed.add(result.dtype)
+        return result
+
+    computed: set[torch.dtype] = set()
+    functional = torch.nn.Conv2d.forward
+    monkeypatch.setattr(Supervision, "forward", watched)
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", convolution)
+    _pretrain(root, tmp_path, _params(iterations=1, precision=precision))
+    assert computed == {inside}
+    assert seen == [{torch.float32}]
+
+
+def test_a_checkpoint_of_another_precision_is_not_gone_on_with() -> None:
+    first, second = (
+        pretraining._description(CAMERA, SIZE, _regressor(), _params(precision=precision))
+        for precision in ("fp32", "bf16")
+    )
+    assert first["precision"] == "fp32" and second["precision"] == "bf16"
 
 
 def test_photographs_without_truth_are_explained(root: Path, tmp_path: Path) -> None:
