@@ -201,6 +201,7 @@ class PretrainParams(Section):
     learning_rate: Positive
     vertex_weight: Positive
     landmark_weight: Positive
+    highlight_weight: Positive
     shift: Fraction
     log_scale: Fraction
     seed: int

@@ -84,7 +84,12 @@ def pretrain_regressor(
         if params.encoder == "auto" and begin_with_landmarks(network, regressor.backbone, landmark_weights):
             begins = "landmarks"
         supervision = Supervision(
-            model, camera, crop_size, vertex_weight=params.vertex_weight, landmark_weight=params.landmark_weight
+            model,
+            camera,
+            crop_size,
+            vertex_weight=params.vertex_weight,
+            landmark_weight=params.landmark_weight,
+            highlight_weight=params.highlight_weight,
         )
         checkpoints = Checkpoints(
             memo / "pretraining",

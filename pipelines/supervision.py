@@ -47,19 +47,28 @@ class TruthLosses(NamedTuple):
 
 
 class Supervision(nn.Module):
-    """The distance of predictions to the truth; the weights multiply the terms of vertices and landmarks.
+    """The distance of predictions to the truth; the weights multiply the terms of their names.
 
-    Heavier vertices keep identities apart: most of their modes move a face by less than a pixel.
+    Heavier vertices keep identities apart: most of their modes move a face by less than a pixel. A heavier highlight
+    makes itself heard beside them: how wide it is, which the shininess says, is a matter of a few faint pixels.
     """
 
     partners: Tensor
 
     def __init__(
-        self, model: FaceModel, camera: Camera, crop_size: int, *, vertex_weight: float, landmark_weight: float
+        self,
+        model: FaceModel,
+        camera: Camera,
+        crop_size: int,
+        *,
+        vertex_weight: float,
+        landmark_weight: float,
+        highlight_weight: float,
     ) -> None:
         super().__init__()
         self.model, self.camera, self.crop_size = model, camera, crop_size
         self.vertex_weight, self.landmark_weight = vertex_weight, landmark_weight
+        self.highlight_weight = highlight_weight
         self.register_buffer("partners", mirror_partners(model.mean_shape, model.triangles))
 
     def forward(self, predicted: Coefficients, known: Truth, movements: Movements) -> TruthLosses:
@@ -75,7 +84,7 @@ class Supervision(nn.Module):
             pose=smooth_l1_loss(predicted.euler_angles, wanted.euler_angles, beta=0.05) / 0.2,
             albedo=(_albedos(self.model, predicted) - wanted.albedos).abs().mean() / 0.05,
             light=smooth_l1_loss(predicted.sh_coefficients, wanted.sh_coefficients, beta=0.1) / 0.2,
-            highlight=_highlight_loss(predicted, wanted),
+            highlight=self.highlight_weight * _highlight_loss(predicted, wanted),
         )
 
     def targets(self, known: Truth, movements: Movements) -> Targets:

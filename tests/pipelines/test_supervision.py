@@ -15,6 +15,8 @@ from pipelines.supervision import Supervision, Truth, mirror_partners
 from tests.label_tree import CAMERA, SIZE, SIZES, random_faces
 from tests.toy import toy_face_arrays
 
+_WEIGHTS = {"vertex_weight": 1.0, "landmark_weight": 1.0, "highlight_weight": 1.0}
+
 
 @pytest.fixture(scope="module")
 def model() -> FaceModel:
@@ -23,7 +25,7 @@ def model() -> FaceModel:
 
 @pytest.fixture(scope="module")
 def supervision(model: FaceModel) -> Supervision:
-    return Supervision(model, CAMERA, SIZE, vertex_weight=1.0, landmark_weight=1.0)
+    return Supervision(model, CAMERA, SIZE, **_WEIGHTS)
 
 
 def _known(model: FaceModel, true: Coefficients) -> Truth:
@@ -82,12 +84,15 @@ def test_terms_of_an_untrained_network_are_about_one(model: FaceModel, supervisi
     assert losses.vertices > 0.1 and losses.albedo > 0.05
 
 
-@pytest.mark.parametrize(("weight", "term"), [("vertex_weight", "vertices"), ("landmark_weight", "landmarks")])
+@pytest.mark.parametrize(
+    ("weight", "term"),
+    [("vertex_weight", "vertices"), ("landmark_weight", "landmarks"), ("highlight_weight", "highlight")],
+)
 def test_each_weight_multiplies_its_term_alone(
     model: FaceModel, supervision: Supervision, weight: str, term: str
 ) -> None:
     known, guess = _known(model, random_faces(2)), neutral_coefficients(SIZES, 2)
-    heavier = Supervision(model, CAMERA, SIZE, **{"vertex_weight": 1.0, "landmark_weight": 1.0, weight: 3.0})
+    heavier = Supervision(model, CAMERA, SIZE, **{**_WEIGHTS, weight: 3.0})
     once, thrice = (one(guess, known, _unmoved(2)) for one in (supervision, heavier))
     torch.testing.assert_close(getattr(thrice, term), 3 * getattr(once, term))
     torch.testing.assert_close(thrice._replace(**{term: getattr(once, term)}), once)
