@@ -35,7 +35,10 @@ class _ColourDistance(torch.autograd.Function):
     def forward(ctx: Any, first: Tensor, second: Tensor) -> Tensor:
         from models import pixel_kernels  # numba takes a moment
 
-        batch, _, height, width = first.shape
+        batch, channels, height, width = first.shape
+        if channels != 3 or first.shape != second.shape:  # the kernels would read foreign memory
+            shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
+            raise ValueError(f"expected two batches of RGB pictures of one shape, got {shapes}")
         distances = first.new_empty(batch, 1, height, width)
         one, other = (array.reshape(batch, 3, -1) for array in arrays(first, second))
         output = distances.numpy().reshape(batch, -1)

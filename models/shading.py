@@ -30,10 +30,8 @@ def lit_colours(
         return plain_lit_colours(
             albedos, normals, points, sh_coefficients, light_position, light_strength, camera_position, shininess
         )
-    camera = normals.new_tensor(camera_position)
-    lit: Tensor = _LitColours.apply(
-        camera, albedos, normals, points, sh_coefficients, light_position, light_strength, shininess
-    )
+    inputs = (albedos, normals, points, sh_coefficients, light_position, light_strength, shininess)
+    lit: Tensor = _LitColours.apply(normals.new_tensor(camera_position), *inputs)
     return lit
 
 
@@ -55,11 +53,37 @@ def plain_lit_colours(
     return torch.cat([diffuse, specular], dim=-1)
 
 
+def _check_shapes(
+    albedos: Tensor,
+    normals: Tensor,
+    points: Tensor,
+    sh_coefficients: Tensor,
+    light_position: Tensor,
+    light_strength: Tensor,
+    shininess: Tensor,
+) -> None:
+    """Refuse what does not belong together: the kernels would read foreign memory."""
+    (faces, vertices), lights = normals.shape[:2], light_strength.shape[-1]
+    expected = [
+        ("albedos", albedos, (faces, 2, vertices, 3)),
+        ("normals", normals, (faces, vertices, 3)),
+        ("points", points, (faces, vertices, 3)),
+        ("sh_coefficients", sh_coefficients, (faces, 9, 3)),
+        ("light_position", light_position, (faces, lights, 3)),
+        ("light_strength", light_strength, (faces, lights)),
+        ("shininess", shininess, (faces, 1 if shininess.shape[-1] == 1 else vertices)),
+    ]
+    for name, value, shape in expected:
+        if tuple(value.shape) != shape:
+            raise ValueError(f"{name}: expected the shape {shape}, got {tuple(value.shape)}")
+
+
 class _LitColours(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, camera: Tensor, *inputs: Tensor) -> Tensor:
         from models import shading_kernels  # numba takes a moment
 
+        _check_shapes(*inputs)
         normals = inputs[1]
         lit = normals.new_empty(*normals.shape[:2], 6)
         (eye,), given, (output,) = arrays(camera), arrays(*inputs), arrays(lit)

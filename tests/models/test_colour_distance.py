@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.colour_distance import colour_distance, plain_colour_distance
+from models.colour_distance import _ColourDistance, colour_distance, plain_colour_distance
 
 
 def _pictures(dtype: torch.dtype = torch.float64) -> list[Tensor]:
@@ -48,6 +48,13 @@ def test_a_colour_that_is_no_number_has_no_distance() -> None:
     broken = second.detach().clone()
     broken[1, 2, 3, 4] = torch.nan
     assert colour_distance(first, broken).isnan().sum() == 1
+
+
+def test_pictures_of_unlike_shapes_are_refused() -> None:
+    first, second = _pictures()
+    for other in (second[:1], second[..., 1:], second[:, :2]):
+        with pytest.raises(ValueError, match="two batches of RGB pictures of one shape"):
+            _ColourDistance.apply(first, other)
 
 
 def test_other_devices_take_the_plain_operations() -> None:

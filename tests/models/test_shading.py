@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.shading import lit_colours, plain_lit_colours
+from models.shading import _LitColours, lit_colours, plain_lit_colours
 
 CAMERA_POSITION = (0.0, 0.0, 1000.0)
 
@@ -97,6 +97,14 @@ def test_a_colour_that_is_no_number_stays_one() -> None:
     scene[3][0, 4, 1] = torch.nan
     lit = _shade(*scene)
     assert lit[0, :, 1].isnan().all() and lit[1].isfinite().all()
+
+
+@pytest.mark.parametrize("broken", range(7))
+def test_what_does_not_belong_together_is_refused(broken: int) -> None:
+    scene = _scene(6, 2, 6, torch.float32)
+    scene[broken] = scene[broken][:, :-1]  # one vertex, harmonic or light too few
+    with pytest.raises(ValueError, match=r": expected the shape \(2, "):
+        _LitColours.apply(torch.tensor(CAMERA_POSITION), *scene)
 
 
 def test_other_devices_take_the_plain_operations() -> None:
