@@ -152,7 +152,7 @@ def test_profiles_without_values_are_no_crash(profiles: Any) -> None:
 
 
 def test_the_text_5e_5_is_a_number_all_the_same() -> None:
-    text = TEXT.replace("learning_rate: 3.0e-4", "learning_rate: 1e-4")  # YAML 1.1 takes it for a string
+    text = TEXT.replace("learning_rate: 1.0e-4", "learning_rate: 1e-4")  # YAML 1.1 takes it for a string
     assert text != TEXT
     assert parse_params(text).train.learning_rate == 1e-4
 
