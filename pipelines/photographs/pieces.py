@@ -92,8 +92,9 @@ def code_of_generator() -> list[str]:
     modules = (generator, rasterizer, face_model_file, shards, topology, *models)
     files = [Path(str(module.__file__)) for module in modules]
     packages = [file for package in files[:2] for file in package.parent.glob("*.[pc]*") if file.is_file()]
-    kernels = Path(normals.__file__).with_name("normal_kernels.py")  # importing it would import numba
-    return sorted({__file__, str(kernels), *map(str, files), *map(str, packages)})
+    names = ("normal_kernels.py", "pixel_kernels.py")  # importing them would import numba
+    kernels = [Path(normals.__file__).with_name(name) for name in names]
+    return sorted({__file__, *map(str, kernels), *map(str, files), *map(str, packages)})
 
 
 @dataclass(frozen=True)
