@@ -39,12 +39,9 @@ def distance(first: Array, second: Array, smallest_square: float, output: Array)
 
 @njit(**_OPTIONS)
 @no_type_check
-def distance_backward(
-    gradient: Array, first: Array, second: Array, distances: Array, smallest_square: float, to_first: Array
-):
-    """Gradient of the distances (N,) to the first picture (3, N), minus that to the second; zero at the smallest."""
-    zero, smallest = first.dtype.type(0), np.sqrt(first.dtype.type(smallest_square))
+def distance_backward(gradient: Array, first: Array, second: Array, distances: Array, to_first: Array):
+    """Gradient of the distances (N,), none of them zero, to the first picture (3, N); minus that to the second."""
     for pixel in range(len(distances)):
-        factor = gradient[pixel] / distances[pixel] if distances[pixel] != smallest else zero
+        factor = gradient[pixel] / distances[pixel]
         for channel in range(3):
             to_first[channel, pixel] = factor * (first[channel, pixel] - second[channel, pixel])

@@ -8,7 +8,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from models.compiled import arrays, for_each
-from models.light import diffuse_shading, specular_shading_of_lights
+from models.light import SMALLEST_COSINE, SMALLEST_LENGTH, diffuse_shading, specular_shading_of_lights
+
+_LIMITS = (SMALLEST_LENGTH, SMALLEST_COSINE)
 
 
 def lit_colours(
@@ -27,30 +29,12 @@ def lit_colours(
     plain operations; vertices that no pixel shows cost them nothing in the backward pass.
     """
     if normals.device.type != "cpu":
-        return plain_lit_colours(
-            albedos, normals, points, sh_coefficients, light_position, light_strength, camera_position, shininess
-        )
+        diffuse = diffuse_shading(albedos[:, 0], normals, sh_coefficients)
+        lights = (light_position, light_strength, camera_position, shininess)
+        return torch.cat([diffuse, specular_shading_of_lights(albedos[:, 1], normals, points, *lights)], dim=-1)
     inputs = (albedos, normals, points, sh_coefficients, light_position, light_strength, shininess)
     lit: Tensor = _LitColours.apply(normals.new_tensor(camera_position), *inputs)
     return lit
-
-
-def plain_lit_colours(
-    albedos: Float[Tensor, "B 2 V 3"],
-    normals: Float[Tensor, "B V 3"],
-    points: Float[Tensor, "B V 3"],
-    sh_coefficients: Float[Tensor, "B 9 3"],
-    light_position: Float[Tensor, "B L 3"],
-    light_strength: Float[Tensor, "B L"],
-    camera_position: tuple[float, float, float],
-    shininess: Float[Tensor, "B S"],
-) -> Float[Tensor, "B V 6"]:
-    """The same by torch's own operations, for any device."""
-    diffuse = diffuse_shading(albedos[:, 0], normals, sh_coefficients)
-    specular = specular_shading_of_lights(
-        albedos[:, 1], normals, points, light_position, light_strength, camera_position, shininess
-    )
-    return torch.cat([diffuse, specular], dim=-1)
 
 
 def _check_shapes(
@@ -90,7 +74,9 @@ class _LitColours(torch.autograd.Function):
 
         def one(face: int) -> None:
             albedos, normals, points, sh, positions, strengths, shininess = (array[face] for array in given)
-            shading_kernels.forward(albedos, normals, points, sh, positions, strengths, eye, shininess, output[face])
+            shading_kernels.forward(
+                albedos, normals, points, sh, positions, strengths, eye, shininess, *_LIMITS, output[face]
+            )
 
         for_each(one, len(lit))
         ctx.save_for_backward(camera, *inputs)
@@ -118,6 +104,7 @@ class _LitColours(torch.autograd.Function):
                 strengths,
                 eye,
                 shininess,
+                *_LIMITS,
                 to_albedos,
                 to_normals,
                 to_points,

@@ -1,4 +1,7 @@
-"""Compiled loops of Eqs. 4 and 5, one face a call, forward and backward; `models.light` says what they compute."""
+"""Compiled loops of Eqs. 4 and 5, one face a call, forward and backward; `models.light` says what they compute.
+
+Its limits come as arguments: numba's cache would not notice that a constant of another file has changed.
+"""
 
 import math
 from typing import Any, no_type_check
@@ -7,15 +10,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from models.light import SMALLEST_COSINE, SMALLEST_LENGTH
-
 # Annotations are for the reader: no_type_check keeps the tests' shape checker from wrapping what numba has to compile.
 _OPTIONS = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
 _BAND_0 = 0.5 / math.sqrt(math.pi)
 _BAND_1 = math.sqrt(3 / (4 * math.pi))
 _BAND_2 = math.sqrt(15 / (4 * math.pi))
 _BAND_2_ZZ = math.sqrt(5 / (16 * math.pi))
-_SMALLEST_SQUARE = SMALLEST_LENGTH**2
 Array = NDArray[Any]
 
 
@@ -30,6 +30,8 @@ def forward(
     light_strength: Array,
     camera: Array,
     shininess: Array,
+    smallest_length: float,
+    smallest_cosine: float,
     lit: Array,
 ):
     """Into `lit` (V, 6) diffuse and specular colours of albedos (2, V, 3), in harmonics (9, 3) and L point lights.
@@ -43,14 +45,14 @@ def forward(
         for colour in range(3):
             irradiance = _positive(_irradiance(harmonics, sh_coefficients, colour))
             lit[v, colour] = _positive(albedos[0, v, colour]) * irradiance
-        out = _unit(_difference(camera, point))[0]
+        out = _unit(_difference(camera, point), smallest_length)[0]
         highlight = lit.dtype.type(0)
         for light in range(len(light_position)):
             position = (light_position[light, 0], light_position[light, 1], light_position[light, 2])
-            into = _unit(_difference(point, position))[0]
+            into = _unit(_difference(point, position), smallest_length)[0]
             if _dot(into, normal) < 0:
-                cosine = _dot(_unit(_difference(out, into))[0], normal)
-                if cosine > SMALLEST_COSINE:
+                cosine = _dot(_unit(_difference(out, into), smallest_length)[0], normal)
+                if cosine > smallest_cosine:
                     power = shininess[v if len(shininess) > 1 else 0]
                     highlight += light_strength[light] * np.exp(power * np.log(cosine))
         for colour in range(3):
@@ -109,6 +111,8 @@ def specular_backward(
     light_strength: Array,
     camera: Array,
     shininess: Array,
+    smallest_length: float,
+    smallest_cosine: float,
     to_albedos: Array,
     to_normals: Array,
     to_points: Array,
@@ -127,18 +131,18 @@ def specular_backward(
         own = v if len(shininess) > 1 else 0
         normal = (normals[v, 0], normals[v, 1], normals[v, 2])
         point = (points[v, 0], points[v, 1], points[v, 2])
-        out, out_scale = _unit(_difference(camera, point))
+        out, out_scale = _unit(_difference(camera, point), smallest_length)
         highlight = to_highlight = real(0)
         for colour in range(3):
             to_highlight += gradient[v, 3 + colour] * _positive(albedos[1, v, colour])
         for light in range(len(light_position)):
             position = (light_position[light, 0], light_position[light, 1], light_position[light, 2])
-            into, into_scale = _unit(_difference(point, position))
+            into, into_scale = _unit(_difference(point, position), smallest_length)
             if _dot(into, normal) >= 0:
                 continue
-            half_way, half_way_scale = _unit(_difference(out, into))
+            half_way, half_way_scale = _unit(_difference(out, into), smallest_length)
             cosine = _dot(half_way, normal)
-            if cosine <= SMALLEST_COSINE:
+            if cosine <= smallest_cosine:
                 continue
             logarithm = np.log(cosine)
             power = np.exp(shininess[own] * logarithm)
@@ -187,10 +191,10 @@ def _positive(value: float):
 
 @njit(**_OPTIONS)
 @no_type_check
-def _unit(vector: tuple):
+def _unit(vector: tuple, smallest_length: float):
     """The vector over its length, and one over its length."""
     real = type(vector[0])
-    scale = real(1) / np.sqrt(max(_dot(vector, vector), real(_SMALLEST_SQUARE)))
+    scale = real(1) / np.sqrt(max(_dot(vector, vector), real(smallest_length**2)))
     return _times(scale, vector), scale
 
 

@@ -3,7 +3,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from models.shading import _LitColours, lit_colours, plain_lit_colours
+from models.light import diffuse_shading, specular_shading_of_lights
+from models.shading import _LitColours, lit_colours
 
 CAMERA_POSITION = (0.0, 0.0, 1000.0)
 
@@ -35,7 +36,10 @@ def _shade(*scene: Tensor) -> Tensor:
 
 
 def _shade_plainly(*scene: Tensor) -> Tensor:
-    return plain_lit_colours(*scene[:-1], CAMERA_POSITION, scene[-1])
+    albedos, normals, points, sh_coefficients, position, strength, shininess = scene
+    lights = (position, strength, CAMERA_POSITION, shininess)
+    highlight = specular_shading_of_lights(albedos[:, 1], normals, points, *lights)
+    return torch.cat([diffuse_shading(albedos[:, 0], normals, sh_coefficients), highlight], dim=-1)
 
 
 @pytest.mark.parametrize(("lights", "shininess"), [(1, 1), (3, 1), (2, 400)])
