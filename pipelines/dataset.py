@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -50,7 +50,7 @@ class Pictures(Dataset[Tensor]):
         return len(self.keys)
 
     def __getitem__(self, index: int) -> Tensor:
-        return _channels_first(decode(self.reader.read(self.keys[index], "jpg")))
+        return channels_first(decode(self.reader.read(self.keys[index], "jpg")))
 
 
 class LabelledCrops(Dataset[Batch]):
@@ -67,7 +67,7 @@ class LabelledCrops(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         key = self.pictures.keys[index]
-        masks = {name: _channels_first(decode(reader.read(key, "png"))) for name, reader in self.masks.items()}
+        masks = {name: channels_first(decode(reader.read(key, "png"))) for name, reader in self.masks.items()}
         return Batch(
             image=self.pictures[index],
             landmarks=torch.from_numpy(self.landmarks[key]),
@@ -150,14 +150,18 @@ def landmarks_by_key(folder: Path) -> dict[str, NDArray[np.float32]]:
 
 def prepare(batch: Batch, size: int) -> Prepared:
     """Bring a batch to `size` × `size` pixels: area means of the pictures, I_face from the segments."""
-    # Number by number: a tensor of the numbers would have to be copied to a GPU, which the host waits for.
-    face = torch.stack([batch.segments == SEGMENT_INDEX[name] for name in FACE_SEGMENTS]).any(dim=0).float()
     return Prepared(
         image=resized(batch.image, size),
-        face=(shrunk(face, size) > 0.5).float(),
+        face=(shrunk(shows_face(batch.segments).float(), size) > 0.5).float(),
         skin=shrunk(batch.skin.float() / 255, size),
         mouth=shrunk(batch.mouth.float() / 255, size),
     )
+
+
+def shows_face(segments: UInt8[Tensor, "*B H W"]) -> Bool[Tensor, "*B H W"]:
+    """I_face of Eq. 8: where a photograph shows what the face model renders."""
+    # Number by number: a tensor of the numbers would have to be copied to a GPU, which the host waits for.
+    return torch.stack([segments == SEGMENT_INDEX[name] for name in FACE_SEGMENTS]).any(dim=0)
 
 
 def resized(image: UInt8[Tensor, "B 3 H W"], size: int) -> Float[Tensor, "B 3 S S"]:
@@ -172,6 +176,7 @@ def shrunk(picture: Float[Tensor, "B C H W"], size: int) -> Float[Tensor, "B C S
     return interpolate(picture, (size, size), mode="bilinear", antialias=True)
 
 
-def _channels_first(picture: NDArray[np.uint8]) -> Tensor:
+def channels_first(picture: NDArray[np.uint8]) -> UInt8[Tensor, "C H W"]:
+    """A decoded picture (H, W, 3) or mask (H, W) as a tensor of its own."""
     stacked = picture[..., None] if picture.ndim == 2 else picture
     return torch.from_numpy(stacked.transpose(2, 0, 1).copy())  # Pillow's memory must not be written

@@ -154,6 +154,7 @@ class RecognizerParams(Section):
     iterations: Count
     people_per_batch: Annotated[int, Field(ge=2)]
     photographs_per_person: Annotated[int, Field(ge=2)]
+    face_only_fraction: Fraction
     margin: Positive
     learning_rate: Positive
     precision: Precision
@@ -184,6 +185,7 @@ class RegressorParams(Section):
     """The network that regresses the coefficients."""
 
     backbone: Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "convnext_tiny"]
+    feature_grid: Annotated[int, Field(ge=1, le=8)]
     input_size: Annotated[int, Field(ge=64, le=512)]
     initialization: Literal["scratch", "imagenet", "pretrained"]
     specular_lights: Annotated[int, Field(ge=1, le=8)]

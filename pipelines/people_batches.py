@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pipelines.dataset import Pictures
+from pipelines.dataset import Pictures, channels_first, shows_face
 from pipelines.params import RecognizerParams
+from pipelines.shards import ShardReader, decode
 
 
 class Drawn(NamedTuple):
@@ -19,24 +20,34 @@ class Drawn(NamedTuple):
     person: int
     photograph: int  # of this person
     mirrored: bool
+    face_only: bool
 
 
 class PeopleCrops(Dataset[tuple[Tensor, int]]):
-    """Crops, uint8 (3, H, W), with the number of their person; `people` are the keys of each person's crops."""
+    """Crops, uint8 (3, H, W), with the number of their person; `people` are the keys of each person's crops.
 
-    def __init__(self, aligned: Path, people: Sequence[Sequence[str]]) -> None:
+    Of a crop that is drawn as face only, hair, background and whatever covers the face are black, as in a rendering.
+    """
+
+    def __init__(self, aligned: Path, segments: Path, people: Sequence[Sequence[str]]) -> None:
         self.pictures = Pictures(aligned, [key for keys in people for key in keys])
+        self.segments = ShardReader(segments)
         self.first = np.cumsum([0, *map(len, people)]).tolist()
 
     def __getitem__(self, drawn: Drawn) -> tuple[Tensor, int]:
-        picture = self.pictures[self.first[drawn.person] + drawn.photograph]
+        index = self.first[drawn.person] + drawn.photograph
+        picture = self.pictures[index]
+        if drawn.face_only:
+            segments = channels_first(decode(self.segments.read(self.pictures.keys[index], "png")))
+            picture = picture * shows_face(segments)
         return picture.flip(-1) if drawn.mirrored else picture, drawn.person
 
 
 class BalancedBatches(Sampler[list[Drawn]]):
     """The batches from iteration `first` on; each follows from the seed and its iteration alone, whatever came before.
 
-    People are drawn without repetition, and so are the photographs of each; half of the pictures are mirrored.
+    People are drawn without repetition, and so are the photographs of each; half of the pictures are mirrored, and
+    `face_only_fraction` of them show nothing but the face.
     """
 
     def __init__(self, photographs: Sequence[int], params: RecognizerParams, *, first: int) -> None:
@@ -55,16 +66,18 @@ class BalancedBatches(Sampler[list[Drawn]]):
         for person in generator.choice(len(self.photographs), size=count, replace=False).tolist():
             size = min(self.params.photographs_per_person, self.photographs[person])
             chosen = generator.choice(self.photographs[person], size=size, replace=False).tolist()
-            batch += [Drawn(person, photograph, bool(generator.random() < 0.5)) for photograph in chosen]
+            for photograph in chosen:
+                mirrored, face_only = generator.random(2) < (0.5, self.params.face_only_fraction)
+                batch.append(Drawn(person, photograph, bool(mirrored), bool(face_only)))
         return batch
 
 
 def people_batches(
-    aligned: Path, people: Sequence[Sequence[str]], params: RecognizerParams, *, first: int
+    aligned: Path, segments: Path, people: Sequence[Sequence[str]], params: RecognizerParams, *, first: int
 ) -> DataLoader[Any]:
     """Pictures and people of the batches from iteration `first` on, decoded ahead by `params.workers` processes."""
     return DataLoader(
-        PeopleCrops(aligned, people),
+        PeopleCrops(aligned, segments, people),
         batch_sampler=BalancedBatches([len(keys) for keys in people], params, first=first),
         num_workers=params.workers,
         multiprocessing_context="spawn" if params.workers else None,  # a fork may hang, a fork server outlives us

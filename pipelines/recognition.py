@@ -1,4 +1,9 @@
-"""Makes the face recogniser: FaceNet trained here with the triplet loss, or facenet-pytorch's weights."""
+"""Makes the face recogniser: FaceNet trained here with the triplet loss, or facenet-pytorch's weights.
+
+Deviation: FaceNet learns from whole crops. Of ours a share shows nothing but the face, because Eq. 7 compares
+photographs with renderings, which have neither hair nor background. A network that has never seen such a picture takes
+it for another person's, and the identity loss changes the face to make up for that.
+"""
 
 import math
 from pathlib import Path
@@ -24,7 +29,7 @@ _ADDRESS = "https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9
 _CURVES = ("step", "triplet", "active", "semi_hard")
 
 
-def make_recognizer(aligned: Path, output: Path, params: RecognizerParams, *, memo: Path) -> None:
+def make_recognizer(aligned: Path, segments: Path, output: Path, params: RecognizerParams, *, memo: Path) -> None:
     """Train or load the recogniser and write it; a training that was killed goes on from its checkpoint in `memo`."""
     published = _published_weights()
     if params.weights == "vggface2" and not published.is_file():
@@ -32,21 +37,21 @@ def make_recognizer(aligned: Path, output: Path, params: RecognizerParams, *, me
             f"{published}: missing; download {_ADDRESS} there, or set train_recognizer.weights: own"
         )
     if params.weights == "own" or not published.is_file():
-        _train_and_save(aligned, output, params, memo)
+        _train_and_save(aligned, segments, output, params, memo)
         return
     description = _description("vggface2", "inception_resnet_v1", 512, 160)
     save_weights(output, _load_published(published), description, pd.DataFrame(columns=_CURVES))
 
 
-def _train_and_save(aligned: Path, output: Path, params: RecognizerParams, memo: Path) -> None:
+def _train_and_save(aligned: Path, segments: Path, output: Path, params: RecognizerParams, memo: Path) -> None:
     torch.manual_seed(params.seed)
     network = Recognizer(params.architecture, params.embedding_size, params.input_size)
     checkpoints = Checkpoints(
         memo / "recognizer",
-        training_fingerprint([aligned], _dependencies(params)),
+        training_fingerprint([aligned, segments], _dependencies(params)),
         every=params.checkpoint_every,
     )
-    history = _train(network, aligned, params, checkpoints)
+    history = _train(network, aligned, segments, params, checkpoints)
     description = _description("own", params.architecture, params.embedding_size, params.input_size)
     save_weights(output, network, description, pd.DataFrame(history, columns=_CURVES))
     checkpoints.clear()
@@ -68,7 +73,7 @@ def _description(weights: str, architecture: str, embedding_size: int, input_siz
 
 
 def _train(
-    network: Recognizer, aligned: Path, params: RecognizerParams, checkpoints: Checkpoints
+    network: Recognizer, aligned: Path, segments: Path, params: RecognizerParams, checkpoints: Checkpoints
 ) -> list[dict[str, float]]:
     people = _people(aligned)
     network.to(best_device()).to(memory_format=torch.channels_last).train()
@@ -76,7 +81,7 @@ def _train(
     resumable = Resumable({"network": network, "optimizer": optimizer}, {})
     state = checkpoints.load()
     history = [] if state is None else resumable.restore(state)
-    batches = people_batches(aligned, people, params, first=len(history))
+    batches = people_batches(aligned, segments, people, params, first=len(history))
     progress = tqdm(batches, "train recognizer", initial=len(history), total=params.iterations)
     for step, (pictures, identities) in enumerate(progress, start=len(history)):
         triplets = _triplets(network, pictures, identities, params)

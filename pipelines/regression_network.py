@@ -20,7 +20,7 @@ def build_regressor(params: RegressorParams, model: FaceModel, pretrained: Path 
     sizes = CoefficientSizes(
         model.shape_size, model.expression_size, model.albedo_size, params.specular_lights, shininess
     )
-    network = Regressor(params.backbone, sizes)
+    network = Regressor(params.backbone, sizes, params.feature_grid)
     if params.initialization == "imagenet":
         _load_imagenet(network, params.backbone)
     elif params.initialization == "pretrained":
@@ -38,7 +38,12 @@ def save_regressor(
     provenance: dict[str, Any],
 ) -> None:
     """Write a regressor with what is needed to build it again and where it came from."""
-    description = {"backbone": params.backbone, "sizes": network.sizes._asdict(), "input_size": params.input_size}
+    description = {
+        "backbone": params.backbone,
+        "feature_grid": network.grid,
+        "sizes": network.sizes._asdict(),
+        "input_size": params.input_size,
+    }
     save_weights(folder, network, {**description, **provenance}, history)
 
 
@@ -54,7 +59,7 @@ def load_regressor(folder: Path, model: FaceModel) -> Regressor:
 def read_regressor(folder: Path) -> Regressor:
     """The trained network in `folder`, in evaluation mode, whichever face model it was trained for."""
     description = read_description(folder)
-    network = Regressor(description["backbone"], CoefficientSizes(**description["sizes"]))
+    network = Regressor(description["backbone"], CoefficientSizes(**description["sizes"]), description["feature_grid"])
     load_weights(folder, network)
     return network.eval()
 

@@ -76,9 +76,9 @@ def write_label_tree(root: Path, count: int = 6) -> Coefficients:
     covered, mouth = ((mask[:, 0] > 0).numpy() for mask in (rendering.coverage, rendering.mouth))
     segments = np.where(mouth, SEGMENT_INDEX["inner_mouth"], np.where(covered, SEGMENT_INDEX["skin"], 0))
     write_aligned(root / "labels/aligned", dict(zip(keys, pictures, strict=True)))
-    _write_masks(root / "labels/segments", keys, segments)
-    _write_masks(root / "labels/skin", keys, 200 * covered)
-    _write_masks(root / "labels/mouth", keys, 255 * mouth)
+    write_masks(root / "labels/segments", keys, segments)
+    write_masks(root / "labels/skin", keys, 200 * covered)
+    write_masks(root / "labels/mouth", keys, 255 * mouth)
     landmarks = [points.ravel() for points in landmark_pixels(model, face, SIZE).numpy()]
     write_rows(root / "labels/landmarks", pd.DataFrame({"key": keys, "landmarks": landmarks}))
     _write_truth(root / "truth", keys, truth, landmarks)
@@ -88,7 +88,8 @@ def write_label_tree(root: Path, count: int = 6) -> Coefficients:
     return truth
 
 
-def _write_masks(folder: Path, keys: list[str], masks: NDArray[Any]) -> None:
+def write_masks(folder: Path, keys: list[str], masks: NDArray[Any]) -> None:
+    """A mask of each key, (N, H, W)."""
     with ShardWriter(folder, keys_per_shard=4) as writer:
         for key, mask in zip(keys, masks.astype(np.uint8), strict=True):
             writer.write(key, {"png": encode_png(mask)})

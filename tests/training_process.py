@@ -1,6 +1,7 @@
 """Trains a toy regressor in a process of its own, for tests that kill it or start several.
 
-`python -m tests.training_process ROOT OUTPUT CHANGES`: ROOT holds what `tests.label_tree` writes, CHANGES is JSON.
+`python -m tests.training_process ROOT OUTPUT CHANGES`: ROOT holds what `tests.label_tree` writes, CHANGES is JSON
+of `train`, and under the key `regressor` of that section.
 """
 
 import json
@@ -66,5 +67,5 @@ def all_layers(self: StochasticDepth, input: Tensor) -> Tensor:
 if __name__ == "__main__":
     StochasticDepth.forward = all_layers
     changes = json.loads(sys.argv[3])
-    backbone = toy_regressor_params(backbone=changes.pop("backbone", "mobilenet_v3_small"))
-    train_toy(Path(sys.argv[1]), Path(sys.argv[2]), toy_train_params(**changes), regressor=backbone)
+    regressor = toy_regressor_params(**changes.pop("regressor", {}))
+    train_toy(Path(sys.argv[1]), Path(sys.argv[2]), toy_train_params(**changes), regressor=regressor)

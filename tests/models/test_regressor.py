@@ -84,27 +84,42 @@ def test_scale_and_shininess_stay_positive() -> None:
     assert (far.scale > 0).all() and (far.shininess > 0).all()
 
 
+@pytest.mark.parametrize(("grid", "feature_sizes"), [(1, FEATURES), (4, dict.fromkeys(FEATURES, 16 * 64))])
 @pytest.mark.parametrize("backbone", FEATURES)
-def test_every_backbone_regresses_all_groups(backbone: str) -> None:
+def test_every_backbone_regresses_all_groups(backbone: str, grid: int, feature_sizes: dict[str, int]) -> None:
     torch.manual_seed(0)
-    network = Regressor(backbone, MORE).eval()
-    assert network.head.in_features == FEATURES[backbone]
+    network = Regressor(backbone, MORE, grid).eval()
+    assert network.head.in_features == feature_sizes[backbone]
     with torch.inference_mode():
-        coefficients = network(torch.rand(1, 3, 64, 64))
+        coefficients = network(torch.rand(1, 3, 64, 96))  # not what the grid divides
     assert [group.flatten(1).shape[1] for group in coefficients] == [6, 5, 4, 3, 3, 1, 27, 3 * 3, 3, 7]
 
 
-def test_an_untrained_network_begins_near_the_prior() -> None:
+def test_cells_know_where_something_is_and_the_mean_hardly() -> None:
+    pictures = torch.zeros(2, 3, 256, 256)
+    pictures[0, :, 64:96, 64:96] = pictures[1, :, 128:160, 160:192] = 1.0  # whole strides of the network apart
+    ratios = {}
+    for grid in (1, 4):
+        torch.manual_seed(0)
+        with torch.inference_mode():
+            here, there = Regressor("resnet18", SIZES, grid).eval().backbone(pictures)
+        ratios[grid] = ((here - there).norm() / here.norm()).item()
+    assert ratios[4] > 5 * ratios[1]
+
+
+@pytest.mark.parametrize("grid", [1, 4])
+def test_an_untrained_network_begins_near_the_prior(grid: int) -> None:
     torch.manual_seed(0)
-    network = Regressor("resnet18", SIZES).eval()
+    network = Regressor("resnet18", SIZES, grid).eval()
     with torch.inference_mode():
         coefficients = network(torch.rand(2, 3, 96, 96))
     assert coefficients.shape.abs().max() < 0.5
     torch.testing.assert_close(coefficients.scale, torch.ones(2, 1), atol=0.05, rtol=0)
 
 
-def test_the_head_computes_in_32_bits_inside_autocast() -> None:
-    network = Regressor("resnet18", SIZES).eval()
+@pytest.mark.parametrize("grid", [1, 4])
+def test_the_head_computes_in_32_bits_inside_autocast(grid: int) -> None:
+    network = Regressor("resnet18", SIZES, grid).eval()
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         coefficients = network(torch.rand(1, 3, 64, 64))
     assert all(group.dtype == torch.float32 for group in coefficients)

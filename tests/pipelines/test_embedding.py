@@ -25,7 +25,7 @@ KEYS = [f"{name}-{number}" for name in COLOURS for number in range(3)]
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    write_people(tmp_path / "aligned", COLOURS)  # three shards of four crops
+    write_people(tmp_path, COLOURS)  # three shards of four crops
     _write_weights(tmp_path)
     return tmp_path
 
@@ -59,7 +59,7 @@ def test_the_features_are_those_of_the_network(root: Path) -> None:
 def test_only_a_new_shard_is_embedded(root: Path) -> None:
     before = _embed(root)
     assert _made(root) == 3
-    write_people(root / "aligned", {**COLOURS, "emil": (40, 220, 220)}, held_out=("anna",))
+    write_people(root, {**COLOURS, "emil": (40, 220, 220)}, held_out=("anna",))
     after = _embed(root, batch_size=64)
     assert _made(root) == 4
     assert set(after) - set(before) == {f"emil-{number}" for number in range(3)}

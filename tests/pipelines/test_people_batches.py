@@ -11,6 +11,7 @@ from pipelines.people_batches import BalancedBatches, Drawn, PeopleCrops, people
 from tests.recognizer_tree import COLOURS, recognizer_params, write_people
 
 PARAMS = recognizer_params(people_per_batch=3, photographs_per_person=2, iterations=40)
+PEOPLE = [[f"{name}-{number}" for number in range(3)] for name in COLOURS]
 
 
 def test_a_batch_has_as_many_photographs_of_each_of_several_people() -> None:
@@ -39,21 +40,31 @@ def test_a_batch_follows_from_seed_and_iteration_alone() -> None:
     assert list(islice(other, 1)) != whole[:1]
 
 
-def test_a_crop_comes_with_its_person_and_mirrored_when_asked(tmp_path: Path) -> None:
+def test_half_of_the_pictures_show_nothing_but_the_face_or_as_many_as_asked() -> None:
+    for fraction in (0.0, 0.5, 1.0):
+        params = PARAMS.model_copy(update={"face_only_fraction": fraction})
+        drawn = [drawn for batch in BalancedBatches([5] * 6, params, first=0) for drawn in batch]
+        share = sum(one.face_only for one in drawn) / len(drawn)
+        assert abs(share - fraction) < (0.1 if fraction == 0.5 else 1e-9)
+
+
+def test_a_crop_comes_with_its_person_and_as_it_was_drawn(tmp_path: Path) -> None:
     write_people(tmp_path, COLOURS)
-    people = [[f"{name}-{number}" for number in range(3)] for name in COLOURS]
-    crops = PeopleCrops(tmp_path, people)
-    expected = Pictures(tmp_path, ["cora-1"])[0]
-    plain, person = crops[Drawn(2, 1, mirrored=False)]
+    crops = PeopleCrops(tmp_path / "aligned", tmp_path / "segments", PEOPLE)
+    expected = Pictures(tmp_path / "aligned", ["cora-1"])[0]
+    plain, person = crops[Drawn(2, 1, mirrored=False, face_only=False)]
     assert person == 2 and torch.equal(plain, expected)
-    assert torch.equal(crops[Drawn(2, 1, mirrored=True)][0], expected.flip(-1))
+    assert torch.equal(crops[Drawn(2, 1, mirrored=True, face_only=False)][0], expected.flip(-1))
+    alone = crops[Drawn(2, 1, mirrored=False, face_only=True)][0]
+    assert torch.equal(alone[:, 16:48, 16:48], expected[:, 16:48, 16:48])
+    assert alone.dtype == torch.uint8 and alone.sum() == expected[:, 16:48, 16:48].sum()  # black around it
 
 
 def test_loading_leaves_the_generator_of_torch_alone(tmp_path: Path) -> None:
     write_people(tmp_path, COLOURS)
-    people = [[f"{name}-{number}" for number in range(3)] for name in COLOURS]
     before = torch.get_rng_state()
-    pictures, identities = next(iter(people_batches(tmp_path, people, PARAMS, first=7)))
+    batches = people_batches(tmp_path / "aligned", tmp_path / "segments", PEOPLE, PARAMS, first=7)
+    pictures, identities = next(iter(batches))
     assert torch.equal(torch.get_rng_state(), before)
     assert pictures.shape == (6, 3, 64, 64) and pictures.dtype == torch.uint8
     assert identities.dtype == torch.int64

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipelines import recognition
 from pipelines.checkpoints import Checkpoints
+from pipelines.people_batches import Drawn, PeopleCrops
 from pipelines.recognition import make_recognizer
 from pipelines.recognizer_file import load_recognizer
 from pipelines.reporting.curves import network_curves
@@ -35,24 +36,41 @@ def _same_files(first: Path, second: Path) -> bool:
 @pytest.mark.parametrize("photographs", [1, 3])
 def test_too_few_people_are_explained(tmp_path: Path, photographs: int) -> None:
     people = COLOURS if photographs == 1 else {"anna": COLOURS["anna"]}
-    write_people(tmp_path / "aligned", people, photographs)
+    write_people(tmp_path, people, photographs)
     with pytest.raises(ValueError, match="at least two people with two photographs each"):
         train_toy_recognizer(tmp_path, tmp_path / "recognizer")
 
 
 def test_training_tells_people_apart_and_says_how_many_triplets_teach(tmp_path: Path) -> None:
-    write_people(tmp_path / "aligned", COLOURS)
-    train_toy_recognizer(tmp_path, tmp_path / "recognizer", iterations=8, learning_rate=1e-3)
+    write_people(tmp_path, COLOURS)
+    train_toy_recognizer(tmp_path, tmp_path / "recognizer", iterations=20, learning_rate=1e-3)
     history = pd.read_csv(tmp_path / "recognizer/history.csv")
     assert history.columns.tolist() == ["step", "triplet", "active", "semi_hard"]
-    assert history["step"].tolist() == list(range(8))
+    assert history["step"].tolist() == list(range(20))
     assert history["triplet"].iloc[-3:].mean() < 0.5 * history["triplet"].iloc[0]
     assert history["active"].iloc[-3:].mean() < history["active"].iloc[0]
     assert (history["semi_hard"] <= history["active"]).all() and history["active"].between(0, 1).all()
 
 
+def test_faces_without_surroundings_must_be_seen_to_be_recognized(tmp_path: Path) -> None:
+    write_people(tmp_path, COLOURS)
+    crops = PeopleCrops(tmp_path / "aligned", tmp_path / "segments", [[f"{name}-0"] for name in COLOURS])
+    similarity = {}
+    for fraction in (0.0, 0.5):
+        output = tmp_path / str(fraction)
+        train_toy_recognizer(tmp_path, output, iterations=30, learning_rate=1e-3, face_only_fraction=fraction)
+        whole, alone = (
+            torch.stack([crops[Drawn(person, 0, False, face_only)][0] for person in range(len(COLOURS))]) / 255
+            for face_only in (False, True)
+        )
+        network = load_recognizer(output)
+        with torch.inference_mode():
+            similarity[fraction] = torch.linalg.vecdot(network(whole), network(alone)).mean().item()
+    assert similarity[0.5] > similarity[0.0] + 0.2
+
+
 def test_the_same_seed_gives_the_same_bytes_whoever_decodes(tmp_path: Path) -> None:
-    write_people(tmp_path / "aligned", COLOURS, 2)
+    write_people(tmp_path, COLOURS, 2)
     for name, changes in (("here", {}), ("ahead", {"workers": 1}), ("other", {"seed": 99})):
         train_toy_recognizer(tmp_path, tmp_path / name, iterations=2, **changes)
     assert _same_files(tmp_path / "here", tmp_path / "ahead")
@@ -61,7 +79,7 @@ def test_the_same_seed_gives_the_same_bytes_whoever_decodes(tmp_path: Path) -> N
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    write_people(tmp_path / "aligned", COLOURS)
+    write_people(tmp_path, COLOURS)
     changes = {"iterations": 24, "checkpoint_every": 4}
     command = [sys.executable, "-m", "tests.recognizer_tree", str(tmp_path), str(tmp_path / "killed")]
     process = subprocess.Popen([*command, json.dumps(changes)], stderr=subprocess.DEVNULL)
@@ -99,7 +117,7 @@ def _count_steps(output: Path, root: Path, changes: dict[str, Any]) -> int:
 
 
 def test_a_checkpoint_is_for_the_same_training_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_people(tmp_path / "aligned", COLOURS)
+    write_people(tmp_path, COLOURS)
     monkeypatch.setattr(Checkpoints, "clear", lambda self: None)
     train_toy_recognizer(tmp_path, tmp_path / "first", iterations=2, checkpoint_every=1)
     finished = {"iterations": 2, "checkpoint_every": 2}  # how often a state is kept changes no result
@@ -117,7 +135,7 @@ def test_who_decodes_and_how_often_a_state_is_kept_belongs_to_no_fingerprint() -
 
 @pytest.mark.parametrize("spoilt", ["loss", "gradient"])
 def test_what_is_not_finite_is_said_and_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: str) -> None:
-    write_people(tmp_path / "aligned", COLOURS)
+    write_people(tmp_path, COLOURS)
     original = recognition._triplets
 
     def spoil(*arguments: Any) -> Any:
@@ -148,7 +166,7 @@ class _Spoil(torch.autograd.Function):
 def test_only_the_network_computes_in_the_precision_of_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, inside: torch.dtype
 ) -> None:
-    write_people(tmp_path / "aligned", COLOURS, 2)
+    write_people(tmp_path, COLOURS, 2)
     seen: list[tuple[torch.dtype, torch.dtype]] = []
     original = recognition.triplet_loss
 
@@ -183,7 +201,13 @@ def test_auto_takes_published_weights_when_they_are_there(tmp_path: Path) -> Non
     published.parent.mkdir(parents=True)
     torch.save(state, published)
     params = recognizer_params(weights="auto")
-    make_recognizer(tmp_path / "no crops are read", tmp_path / "recognizer", params, memo=tmp_path / "memo")
+    make_recognizer(
+        tmp_path / "no crops are read",
+        tmp_path / "nor segments",
+        tmp_path / "recognizer",
+        params,
+        memo=tmp_path / "memo",
+    )
     assert read_description(tmp_path / "recognizer")["weights"] == "vggface2"
     with torch.inference_mode():
         assert load_recognizer(tmp_path / "recognizer")(torch.rand(1, 3, 64, 64)).shape == (1, 512)

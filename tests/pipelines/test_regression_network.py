@@ -1,12 +1,13 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 import torchvision
 
 from models.face_model import FaceModel
 from pipelines.params import RegressorParams
-from pipelines.regression_network import build_regressor
+from pipelines.regression_network import build_regressor, load_regressor, save_regressor
 from tests.label_tree import smoke_params
 from tests.toy import toy_face_arrays
 
@@ -22,7 +23,7 @@ def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _params(backbone: str, initialization: str) -> RegressorParams:
-    changes = {"backbone": backbone, "input_size": 64, "initialization": initialization}
+    changes = {"backbone": backbone, "feature_grid": 1, "input_size": 64, "initialization": initialization}
     return smoke_params().regressor.model_copy(update=changes)
 
 
@@ -55,3 +56,14 @@ def test_scratch_begins_from_the_seed_of_torch(model: FaceModel) -> None:
 def test_a_warm_start_must_be_handed_over(model: FaceModel) -> None:
     with pytest.raises(ValueError, match="no warm start was handed over"):
         build_regressor(_params("resnet18", "pretrained"), model, None)
+
+
+@pytest.mark.parametrize("grid", [1, 3])
+def test_what_was_saved_is_read_with_its_grid(tmp_path: Path, model: FaceModel, grid: int) -> None:
+    params = _params("resnet18", "scratch").model_copy(update={"feature_grid": grid})
+    network = build_regressor(params, model, None).eval()
+    save_regressor(tmp_path, network, params, pd.DataFrame({"step": []}), {})
+    picture = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        for known, read in zip(network(picture), load_regressor(tmp_path, model)(picture), strict=True):
+            torch.testing.assert_close(read, known, rtol=0, atol=0)

@@ -235,15 +235,16 @@ def _free_port() -> int:
 def test_two_processes_train_like_one_with_the_doubled_batch(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: str
 ) -> None:
-    """ConvNeXt, because a batch normalization knows only the half of its own process."""
+    """ConvNeXt without cells, because a batch normalization knows only the half of its own process."""
     monkeypatch.setattr(StochasticDepth, "forward", all_layers)
     settings = {"iterations": 3, "schedule": "constant"}
-    backbone = toy_regressor_params(backbone="convnext_tiny")
-    one = _train(root, tmp_path / "one", toy_train_params(**settings, batch_size=4), regressor=backbone)
+    changed = {"backbone": "convnext_tiny", "feature_grid": 1}
+    regressor = toy_regressor_params(**changed)
+    one = _train(root, tmp_path / "one", toy_train_params(**settings, batch_size=4), regressor=regressor)
     here = processes == "on one machine"
     changes = {**settings, "batch_size": 2, "devices": 2 if here else 1, "nodes": 1 if here else 2}
     module = ["-m", "tests.training_process", str(root), str(tmp_path / "two")]
-    module.append(json.dumps({**changes, "backbone": "convnext_tiny"}))
+    module.append(json.dumps({**changes, "regressor": changed}))
     port = _free_port()
     commands = [[sys.executable, *module]] if here else [[*_torchrun(node, port), *module] for node in range(2)]
     started = [subprocess.Popen(command, stderr=subprocess.DEVNULL) for command in commands]
