@@ -12,11 +12,13 @@ from models.augmentation import Movements
 from models.coefficients import Coefficients
 from models.face_model import FaceModel
 from models.networks.landmark_network import LandmarkNetwork
+from models.networks.regressor import Regressor
 from models.renderer import landmark_pixels, pose_face
 from pipelines import pretraining
 from pipelines.checkpoints import Checkpoints
 from pipelines.params import PretrainParams, RegressorParams
 from pipelines.pretraining import SyntheticCrops, pretrain_regressor
+from pipelines.regression_network import build_regressor
 from pipelines.shards import read_rows, write_rows
 from pipelines.supervision import Supervision, Truth, TruthLosses
 from pipelines.weights import WEIGHTS, read_description, save_weights
@@ -144,6 +146,7 @@ def test_the_same_seed_gives_the_same_bytes(root: Path, tmp_path: Path) -> None:
 def test_only_the_backbone_computes_in_the_precision_of_the_warm_start(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: str, inside: torch.dtype
 ) -> None:
+    computed: dict[str, set[torch.dtype]] = {"backbone": set(), "cells": set()}
     seen = []
     forward = Supervision.forward
 
@@ -152,17 +155,18 @@ def test_only_the_backbone_computes_in_the_precision_of_the_warm_start(
         seen.append({group.dtype for group in predicted} | {loss.dtype for loss in losses})
         return losses
 
-    def convolution(self: torch.nn.Conv2d, image: torch.Tensor) -> torch.Tensor:
-        result = functional(self, image)
-        computed.add(result.dtype)
-        return result
+    def built(*arguments: Any) -> Regressor:
+        network = build_regressor(*arguments)
+        for name, dtypes in computed.items():
+            for layer in network.get_submodule(name).modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    layer.register_forward_hook(lambda _layer, _given, made, dtypes=dtypes: dtypes.add(made.dtype))
+        return network
 
-    computed: set[torch.dtype] = set()
-    functional = torch.nn.Conv2d.forward
     monkeypatch.setattr(Supervision, "forward", watched)
-    monkeypatch.setattr(torch.nn.Conv2d, "forward", convolution)
+    monkeypatch.setattr(pretraining, "build_regressor", built)
     _pretrain(root, tmp_path, _params(iterations=1, precision=precision))
-    assert computed == {inside}
+    assert computed == {"backbone": {inside}, "cells": {torch.float32}}
     assert seen == [{torch.float32}]
 
 
