@@ -38,6 +38,11 @@ def mouth_error(projected: Float[Tensor, "B 68 2"], true: Float[Tensor, "B 68 2"
     return torch.linalg.vector_norm(projected[:, inner] - true[:, inner], dim=-1).mean(dim=-1)
 
 
+def eye_error(projected: Float[Tensor, "B 68 2"], true: Float[Tensor, "B 68 2"]) -> Float[Tensor, "B"]:
+    """By how much the distance between upper and lower lid is off, mean of both eyes, in the unit of the points."""
+    return (_lid_distances(projected) - _lid_distances(true)).abs().mean(dim=-1)
+
+
 def box_size(landmarks: Float[Tensor, "B 68 2"]) -> Float[Tensor, "B"]:
     """Square root of the area of the landmarks' bounding box, the norm of AFLW2000-3D's error in %."""
     extent = landmarks.amax(dim=1) - landmarks.amin(dim=1)
@@ -92,3 +97,10 @@ def _root_mean_square(difference: Float[Tensor, "B V 3"]) -> Float[Tensor, "B"]:
 
 def _mean_offset(offsets: Float[Tensor, "B N"], visible: Bool[Tensor, "V"]) -> Float[Tensor, "B"]:
     return torch.linalg.vector_norm(offsets.unflatten(-1, (-1, 3))[:, visible], dim=-1).mean(dim=-1)
+
+
+def _lid_distances(landmarks: Float[Tensor, "B 68 2"]) -> Float[Tensor, "B 2"]:
+    """Mean of the two pairs of points on the lids, for each eye."""
+    eyes = torch.stack([landmarks[:, list(LANDMARKS[name])] for name in ("right_eye", "left_eye")], dim=1)
+    upper, lower = eyes[:, :, [1, 2]], eyes[:, :, [5, 4]]  # in the order of the 68 points, around the eye
+    return torch.linalg.vector_norm(upper - lower, dim=-1).mean(dim=-1)

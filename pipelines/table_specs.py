@@ -107,8 +107,9 @@ def table_specs(
             "truth_errors",
             "Beyond the paper: distance to the synthetic truth.",
             "synthetic test photographs; albedos over skin vertices, identity and expression over the visible mesh,"
-            " landmarks in pixels of the crop; highlight leak: share of the true highlight in the diffuse albedo, 0 at"
-            " best; mean prediction: the average of the true coefficients of the training photographs",
+            " landmarks and opening of the eyes in pixels of the crop; highlight leak: share of the true highlight in"
+            " the diffuse albedo, 0 at best; mean prediction: the average of the true coefficients of the training"
+            " photographs",
             _TRUTH_COLUMNS,
             (*ablation, MEAN_PREDICTION),
             metrics_path="truth",
@@ -167,6 +168,7 @@ _TRUTH_COLUMNS = (
     Column("expression", "expression", "mm"),
     Column("identity", "identity", "mm"),
     Column("landmarks", "landmarks", "px"),
+    Column("eye_opening", "eye opening", "px"),
     Column("highlight_leak", "highlight leak", "", 3),
 )
 

@@ -10,17 +10,17 @@ from models.coefficients import Coefficients
 from models.face_model import FaceModel
 from models.highlight_leak import facing, highlight_leak
 from models.renderer import landmark_pixels, pose_face
-from models.scores import TruthErrors, truth_errors
+from models.scores import TruthErrors, eye_error, truth_errors
 from pipelines.mean_prediction import MEAN_PREDICTION
 from pipelines.methods import MEAN_FACE, WSL_CONTROL
 from pipelines.scoring import OK, finite_batches, with_diverged
 from pipelines.truth import true_coefficients, true_landmarks
 
-MEASURES = (*TruthErrors._fields, "landmarks", "highlight_leak")
+MEASURES = (*TruthErrors._fields, "landmarks", "eye_opening", "highlight_leak")
 _NOT_ESTIMATED = {
     WSL_CONTROL: ("specular", "light_direction", "shininess"),
     MEAN_FACE: ("light_direction", "shininess"),
-    MEAN_PREDICTION: ("landmarks",),
+    MEAN_PREDICTION: ("landmarks", "eye_opening"),
 }
 
 
@@ -45,8 +45,13 @@ def _measured(
     true = true_coefficients(truth)
     errors = truth_errors(model, estimated, true, ~model.region_mask("inner_mouth"))
     projected = landmark_pixels(model, pose_face(model, estimated, camera), crop_size)
-    distance = torch.linalg.vector_norm(projected - true_landmarks(truth), dim=-1).mean(dim=-1)
-    return {**errors._asdict(), "landmarks": distance, "highlight_leak": _leak(model, estimated, true, camera)}
+    points = true_landmarks(truth)
+    return {
+        **errors._asdict(),
+        "landmarks": torch.linalg.vector_norm(projected - points, dim=-1).mean(dim=-1),
+        "eye_opening": eye_error(projected, points),
+        "highlight_leak": _leak(model, estimated, true, camera),
+    }
 
 
 def _leak(model: FaceModel, estimated: Coefficients, true: Coefficients, camera: Camera) -> Float[Tensor, "B"]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models.face_model import FaceModel
-from models.scores import angle_degrees, box_size, mouth_error, pixel_error, rotation_degrees, truth_errors
+from models.scores import angle_degrees, box_size, eye_error, mouth_error, pixel_error, rotation_degrees, truth_errors
 from tests.label_tree import random_faces
 from tests.toy import toy_face_arrays
 
@@ -31,6 +31,16 @@ def test_mouth_error_looks_at_the_eight_inner_points() -> None:
     projected[0, 60] = torch.tensor([3.0, 4.0])
     projected[0, :60] = 100.0
     assert mouth_error(projected, true).item() == pytest.approx(5 / 8)
+
+
+def test_eye_error_is_the_difference_of_the_openings_wherever_the_eyes_are() -> None:
+    true = torch.zeros(1, 68, 2)
+    true[0, [37, 38, 43, 44], 1], true[0, [41, 40, 47, 46], 1] = -3.0, 5.0
+    moved = true + torch.tensor([7.0, -2.0])
+    assert eye_error(moved, true).item() == 0.0
+    moved[0, [37, 38], 1] += 2.0  # the right eye closes by 2, the left one opens by 3
+    moved[0, [43, 44], 1] -= 3.0
+    assert eye_error(moved, true).item() == pytest.approx(2.5)
 
 
 def test_box_size_is_the_root_of_the_area() -> None:
