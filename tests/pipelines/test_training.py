@@ -16,10 +16,8 @@ from safetensors.torch import load_file
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from models.coefficients import CoefficientSizes
 from models.face_model import FaceModel
 from models.losses import Losses
-from models.networks.regressor import Regressor
 from models.segments import SEGMENT_INDEX
 from pipelines import training
 from pipelines.dataset import Batch, EndlessSampler, LabelledCrops, Prepared, endless_batches, prepare
@@ -171,9 +169,8 @@ def test_a_clipped_gradient_moves_the_weights_less(root: Path, tmp_path: Path) -
     for name, clip in (("free", 0.0), ("loose", 1e9), ("short", 1e-12)):
         history = _train(root, tmp_path / name, toy_train_params(iterations=1, gradient_clip=clip))
         assert history["gradient_norm"][0] > 1e-3  # before it was clipped
-    start = Regressor("mobilenet_v3_small", CoefficientSizes(6, 5, 4)).state_dict()
     free, loose, short = (load_file(tmp_path / name / WEIGHTS) for name in ("free", "loose", "short"))
-    assert all(torch.equal(free[name], loose[name]) for name in start)
+    assert all(torch.equal(free[name], loose[name]) for name in free)
     moved = (free["head.weight"] - short["head.weight"]).abs().max()
     assert moved == pytest.approx(toy_train_params().learning_rate, rel=0.1)  # only the free one went a whole step
 
