@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pipelines.params import BenchmarksParams, CheckParams, EvaluateParams, FaceModelParams, PhotographsParams
 
-Direction = Literal["lower", "higher", "equal"]  # which way is better
+Direction = Literal["lower", "higher", "equal", "zero"]  # which way is better; zero: the nearer to it
 
 # Words of a key that say that more is better; errors and distances, the rest, should be small.
 _HIGHER_IS_BETTER = frozenset(
     ("accuracy", "agreement", "auc", "detected", "f1", "iou", "precision", "psnr", "rate", "recall", "ssim", "variance")
 )
-# Words of a key whose value may well be zero, of which no share is a tolerance; and how far it may move at least.
+# Words of a key whose value is best at zero, of which no share is a tolerance; and how far it may move at least.
 _ABSOLUTE_TOLERANCES = {"leak": 0.02}
 _COUNTS = frozenset({"n", "count"})
 _BESIDE_A_MEAN = re.compile(r"(std|paper|ci)(_|$)")
@@ -183,6 +183,8 @@ def _accepted(key: str, seen: Sequence[Metric], params: CheckParams, before: Ref
 def _usual_direction(key: str, metric: Metric) -> Direction:
     if metric.is_count:
         return "equal"
+    if _ABSOLUTE_TOLERANCES.keys() & _words(key):
+        return "zero"
     return "higher" if _HIGHER_IS_BETTER & _words(key) else "lower"
 
 

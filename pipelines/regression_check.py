@@ -21,6 +21,12 @@ from pipelines.reference import (
     reference_path,
 )
 
+_WISHES = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "equal": "should be equal",
+    "zero": "nearer to zero is better",
+}
 _SUSPICIOUS = 3.0  # an improvement of so many tolerances is usually a leak
 _COUNT_TOLERANCE = 0.05  # of the samples, at least one: another processor may round MTCNN to one face more or less
 
@@ -131,9 +137,10 @@ def _status(old: ReferenceMetric, new: Metric) -> tuple[Status, str]:
     if math.isnan(old.value):
         return Status.UNEXPECTED_FINITE, "was NaN"
     change = new.value - old.value
-    loss = {"lower": change, "higher": -change, "equal": abs(change)}[old.direction]
+    farther = abs(new.value) - abs(old.value)
+    loss = {"lower": change, "higher": -change, "equal": abs(change), "zero": farther}[old.direction]
     if loss > old.tolerance:
-        return Status.WORSE, "should be equal" if old.direction == "equal" else f"{old.direction} is better"
+        return Status.WORSE, _WISHES[old.direction]
     if loss < -_SUSPICIOUS * old.tolerance:
         return Status.SUSPICIOUS, "usually a leak; accept it when it is understood"
     return (Status.BETTER, "") if loss < -old.tolerance else (Status.SAME, "")

@@ -55,6 +55,10 @@ def expected(value: float, direction: str = "lower", n: int | None = 8) -> Refer
         (expected(0.9, "higher"), Metric(0.7, 8), Status.WORSE, True),
         (expected(0.5, "higher"), Metric(0.65, 8), Status.BETTER, False),
         (expected(1.0, "equal"), Metric(0.8, 8), Status.WORSE, True),
+        (expected(-0.3, "zero"), Metric(-0.01, 8), Status.BETTER, False),
+        (expected(-0.3, "zero"), Metric(0.3, 8), Status.SAME, False),
+        (expected(-0.01, "zero"), Metric(-0.3, 8), Status.WORSE, True),
+        (expected(0.01, "zero"), Metric(-0.3, 8), Status.WORSE, True),
         (expected(1.0), None, Status.MISSING, True),
         (expected(1.0), Metric(math.nan, 8), Status.UNEXPECTED_NAN, True),
         (expected(math.nan), Metric(math.nan, 8), Status.SAME, False),
@@ -168,11 +172,11 @@ def test_several_seeds_give_mean_spread_and_a_tolerance_from_the_spread(comparab
     assert metric.abs_tol == 3.0
 
 
-def test_a_measure_that_may_be_zero_has_a_tolerance_of_its_own(comparable):
+def test_a_measure_that_is_best_at_zero_has_a_tolerance_of_its_own(comparable):
     run = {"truth/highlight_leak/full/mean": Metric(0.001, 5), "variance/identity/least/full/mean": Metric(0.5, 5)}
     reference = accept([run], profile="smoke", reason="r", comparable=comparable, tolerances=TOLERANCES, earlier=None)
     leak, variance = (reference.metrics[key] for key in run)
-    assert (leak.direction, leak.tolerance) == ("lower", 0.02)
+    assert (leak.direction, leak.tolerance) == ("zero", 0.02)
     assert (variance.direction, variance.tolerance) == ("higher", 0.075)
 
 
