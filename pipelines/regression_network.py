@@ -59,7 +59,8 @@ def load_regressor(folder: Path, model: FaceModel) -> Regressor:
 def read_regressor(folder: Path) -> Regressor:
     """The trained network in `folder`, in evaluation mode, whichever face model it was trained for."""
     description = read_description(folder)
-    network = Regressor(description["backbone"], CoefficientSizes(**description["sizes"]), description["feature_grid"])
+    grid = description.get("feature_grid", 1)  # networks that were registered before there were cells do not say
+    network = Regressor(description["backbone"], CoefficientSizes(**description["sizes"]), grid)
     load_weights(folder, network)
     return network.eval()
 

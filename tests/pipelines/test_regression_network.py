@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -67,3 +68,12 @@ def test_what_was_saved_is_read_with_its_grid(tmp_path: Path, model: FaceModel, 
     with torch.inference_mode():
         for known, read in zip(network(picture), load_regressor(tmp_path, model)(picture), strict=True):
             torch.testing.assert_close(read, known, rtol=0, atol=0)
+
+
+def test_a_network_from_before_there_were_cells_is_still_read(tmp_path: Path, model: FaceModel) -> None:
+    params = _params("resnet18", "scratch")
+    save_regressor(tmp_path, build_regressor(params, model, None), params, pd.DataFrame({"step": []}), {})
+    description = json.loads((tmp_path / "network.json").read_text())
+    del description["feature_grid"]
+    (tmp_path / "network.json").write_text(json.dumps(description))
+    assert load_regressor(tmp_path, model).grid == 1
