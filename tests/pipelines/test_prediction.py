@@ -13,6 +13,7 @@ from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
 from models.networks.regressor import Regressor
 from models.renderer import landmark_pixels, pose_face
+from models.scores import eye_error
 from pipelines import variant_prediction
 from pipelines.benchmarks.common import Sample, write_samples
 from pipelines.benchmarks.scans import write_mesh
@@ -366,6 +367,19 @@ def test_the_mean_prediction_stands_for_the_training_photographs(reports: Path) 
     wanted = (read_rows(reports / "truth")["shininess"][:COUNT] - training).abs()
     np.testing.assert_allclose(chosen["value"], wanted, rtol=1e-4)
     assert "mean_prediction" not in set(scores.loc[scores["column"] == "landmarks", "row"])  # it has no scale
+
+
+def test_eyes_and_landmarks_are_compared_with_the_true_ones(tree: Path, reports: Path) -> None:
+    table = read_coefficients(tree / "predictions/mean_face/coefficients.parquet", "test")
+    model, truth = load_face_model(tree / "face_model.h5"), read_rows(tree / "truth").set_index("key")
+    projected = landmark_pixels(model, pose_face(model, coefficients_from_rows(table), CAMERA), SIZE)
+    true = torch.tensor(np.stack(list(truth.loc[table["key"], "landmarks"]))).unflatten(1, (68, 2))
+    scores = pd.read_parquet(reports / "scores/truth_errors.parquet")
+    wanted = {"eye_opening": eye_error(projected, true), "landmarks": (projected - true).norm(dim=-1).mean(dim=-1)}
+    for column, errors in wanted.items():
+        chosen = scores[(scores["row"] == "mean_face") & (scores["column"] == column)].set_index("sample")["value"]
+        np.testing.assert_allclose(chosen.loc[table["key"]], errors.numpy(), rtol=1e-3)
+        assert errors.min() > 0
 
 
 def test_truth_turns_with_the_crop(tree: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from pipelines.recognition import make_recognizer
 from pipelines.recognizer_file import load_recognizer
 from pipelines.reporting.curves import network_curves
 from pipelines.weights import WEIGHTS, read_description
+from tests.label_tree import write_masks
 from tests.recognizer_tree import COLOURS, recognizer_params, train_toy_recognizer, write_people
 
 FILES = (WEIGHTS, "network.json", "history.csv")
@@ -127,6 +128,9 @@ def test_a_checkpoint_is_for_the_same_training_only(tmp_path: Path, monkeypatch:
     finished = {"iterations": 2, "checkpoint_every": 2}  # how often a state is kept changes no result
     assert _count_steps(tmp_path / "again", tmp_path, finished) == 0
     assert _same_files(tmp_path / "first", tmp_path / "again")
+    keys = [f"{name}-{number}" for name in COLOURS for number in range(3)]
+    write_masks(tmp_path / "segments", keys, np.zeros((len(keys), 64, 64)))  # the crops stay
+    assert _count_steps(tmp_path / "faceless", tmp_path, finished) == 2
     assert _count_steps(tmp_path / "other", tmp_path, {**finished, "margin": 0.3}) == 2
 
 
