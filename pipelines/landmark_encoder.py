@@ -8,11 +8,13 @@ from pipelines.weights import load_weights, read_description
 
 
 def begin_with_landmarks(network: Regressor, backbone: str, landmark_weights: Path) -> bool:
-    """Copy the landmark network's encoder into the regressor's `backbone`; False where that is another architecture."""
+    """Copy the landmark network into the regressor's `backbone` and points; False where it has another encoder."""
     description = read_description(landmark_weights)
     if description["encoder"] != backbone:
         return False
     landmarks = LandmarkNetwork(description["encoder"], description["input_size"])
     load_weights(landmark_weights, landmarks)
-    network.backbone.load_state_dict(landmarks.encoder_weights())
+    network.backbone.load_state_dict(landmarks.encoder.state_dict())
+    if network.points is not None:
+        network.points.decoder.load_state_dict(landmarks.decoder.state_dict())
     return True

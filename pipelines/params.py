@@ -186,10 +186,17 @@ class RegressorParams(Section):
 
     backbone: Literal["resnet18", "resnet34", "resnet50", "mobilenet_v3_small", "convnext_tiny"]
     feature_grid: Annotated[int, Field(ge=1, le=8)]
+    landmark_points: bool
     input_size: Annotated[int, Field(ge=64, le=512)]
     initialization: Literal["scratch", "imagenet", "pretrained"]
     specular_lights: Annotated[int, Field(ge=1, le=8)]
     shininess: Literal["global", "region"]
+
+    @model_validator(mode="after")
+    def _points_need_a_resnet(self) -> Self:
+        if self.landmark_points and not self.backbone.startswith("resnet"):
+            raise ValueError(f"landmark_points: true needs a ResNet, not {self.backbone}; set it to false")
+        return self
 
 
 class PretrainParams(Section):

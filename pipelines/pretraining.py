@@ -2,7 +2,7 @@
 
 Deviation: the paper says nothing about initialisation. Its 200 k iterations on a GPU make up for it; a laptop has some
 hundred. All variants share this start, so that their comparison stays fair, and every report names it. The warm start
-itself begins with the encoder of the landmark network, which knows where a face's points are.
+itself begins with the landmark network, which knows where a face's points are.
 """
 
 from contextlib import closing
@@ -99,6 +99,8 @@ def pretrain_regressor(
             every=params.checkpoint_every,
         )
         crops = SyntheticCrops(aligned, truth)
+        if network.points is not None:
+            network.points.set_spread(crops.truth.landmarks / crop_size)
         rows = _train(network, supervision, crops, regressor.input_size, params, checkpoints)
     history = pd.DataFrame(rows, columns=["step", *_CURVES])
     save_regressor(output, network, regressor, history, {"initialization": begins, "supervised": wanted})

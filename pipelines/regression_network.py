@@ -20,7 +20,7 @@ def build_regressor(params: RegressorParams, model: FaceModel, pretrained: Path 
     sizes = CoefficientSizes(
         model.shape_size, model.expression_size, model.albedo_size, params.specular_lights, shininess
     )
-    network = Regressor(params.backbone, sizes, params.feature_grid)
+    network = Regressor(params.backbone, sizes, params.feature_grid, params.landmark_points)
     if params.initialization == "imagenet":
         _load_imagenet(network, params.backbone)
     elif params.initialization == "pretrained":
@@ -41,6 +41,7 @@ def save_regressor(
     description = {
         "backbone": params.backbone,
         "feature_grid": network.grid,
+        "landmark_points": network.points is not None,
         "sizes": network.sizes._asdict(),
         "input_size": params.input_size,
     }
@@ -59,8 +60,10 @@ def load_regressor(folder: Path, model: FaceModel) -> Regressor:
 def read_regressor(folder: Path) -> Regressor:
     """The trained network in `folder`, in evaluation mode, whichever face model it was trained for."""
     description = read_description(folder)
-    grid = description.get("feature_grid", 1)  # networks that were registered before there were cells do not say
-    network = Regressor(description["backbone"], CoefficientSizes(**description["sizes"]), grid)
+    sizes = CoefficientSizes(**description["sizes"])
+    # Networks that were registered before there were cells, or points, do not say.
+    grid, points = description.get("feature_grid", 1), description.get("landmark_points", False)
+    network = Regressor(description["backbone"], sizes, grid, points)
     load_weights(folder, network)
     return network.eval()
 

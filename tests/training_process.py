@@ -18,7 +18,12 @@ from tests.label_tree import CAMERA, SIZE, smoke_params
 
 def toy_regressor_params(**changes: object) -> RegressorParams:
     """A small network, untrained."""
-    small = {"backbone": "mobilenet_v3_small", "input_size": SIZE, "initialization": "scratch"}
+    small = {
+        "backbone": "mobilenet_v3_small",
+        "landmark_points": False,
+        "input_size": SIZE,
+        "initialization": "scratch",
+    }
     return smoke_params().regressor.model_copy(update={**small, **changes})
 
 

@@ -3,14 +3,21 @@
 Deviation: a ResNet averages its features over the whole picture, and so needs a feature for each place to say where
 something is. 200 k iterations teach it that. With a grid of features, each averaged over its own cell of the picture,
 few iterations find poses and faces better; a grid of one cell is the paper's network.
+
+Deviation: a cell is a quarter of the picture wide, and eyelids are a hundredth apart. The places of the landmarks, read
+off heatmaps of the backbone's feature maps, are features as well; without `landmark_points` it is the paper's network.
 """
 
 import torch
 import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
+from torchvision.models import ResNet
 
 from models.coefficients import Coefficients, CoefficientSizes
+from models.networks.heatmaps import feature_maps
+from models.networks.landmark_points import POINT_FEATURES, LandmarkPoints
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -35,18 +42,21 @@ _CELL_CHANNELS = 64  # features of each cell, where there are several
 class Regressor(nn.Module):
     """Photograph crop (B, 3, size, size), sRGB in 0..1 → coefficients; any size, best at that of its training.
 
-    `grid` × `grid` cells of the picture have features of their own.
+    `grid` × `grid` cells of the picture have features of their own. With `landmark_points` the places of the landmarks
+    are features too: for these the backbone must be a ResNet, else ValueError.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, backbone: str, sizes: CoefficientSizes, grid: int = 1) -> None:
+    def __init__(self, backbone: str, sizes: CoefficientSizes, grid: int = 1, landmark_points: bool = False) -> None:
         super().__init__()
         self.sizes, self.grid = sizes, grid
         self.backbone, channels = _headless(backbone, grid)
         self.cells = nn.Identity() if grid == 1 else _cell_features(channels, grid)
+        self.points = _landmark_points(self.backbone, channels) if landmark_points else None
         feature_size = channels if grid == 1 else _CELL_CHANNELS * grid**2
+        feature_size += POINT_FEATURES * landmark_points
         self.head = nn.Linear(feature_size, sum(raw_sizes(sizes)))
         nn.init.normal_(self.head.weight, std=1.0e-3)  # begins near the mean face in the prior's light
         nn.init.zeros_(self.head.bias)
@@ -55,9 +65,14 @@ class Regressor(nn.Module):
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Coefficients:
         """Regress the coefficients; always in 32 bits, whatever precision the backbone runs in."""
-        features = self.backbone((image - self.mean) / self.std)
+        normalized = (image - self.mean) / self.std
+        if self.points is None:
+            features, points = self.backbone(normalized), []
+        else:
+            maps = feature_maps(self.backbone, normalized)
+            features, points = adaptive_avg_pool2d(maps[-1], self.grid).flatten(1), [self.points(maps)]
         with torch.autocast(image.device.type, enabled=False):
-            raw = self.head(self.cells(features.float()))
+            raw = self.head(torch.cat([self.cells(features.float()), *points], dim=-1))
         return coefficients_from_raw(raw, self.sizes)
 
 
@@ -141,6 +156,12 @@ def _headless(backbone: str, grid: int) -> tuple[nn.Module, int]:
     else:
         size, network.classifier[-1] = network.classifier[-1].in_features, nn.Identity()
     return network, size
+
+
+def _landmark_points(backbone: nn.Module, channels: int) -> LandmarkPoints:
+    if not isinstance(backbone, ResNet):
+        raise ValueError(f"landmark points: expected a ResNet as backbone, got {type(backbone).__name__}")
+    return LandmarkPoints(channels)
 
 
 def _cell_features(channels: int, grid: int) -> nn.Module:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from models import augmentation
 from models.augmentation import Movements, move_landmarks, random_movements
-from models.networks import landmark_network
-from models.networks.landmark_network import STRIDE, LandmarkGuess, LandmarkNetwork, heatmap_loss
+from models.networks import heatmaps, landmark_network
+from models.networks.heatmaps import STRIDE, heatmap_loss
+from models.networks.landmark_network import LandmarkGuess, LandmarkNetwork
 from pipelines.dataset import resized
 from pipelines.device import best_device
 from pipelines.engines import IN_THIS_PROCESS
@@ -45,7 +46,7 @@ def train_landmarks(aligned: Path, truth: Path, output: Path, *, params: Network
     torch.manual_seed(params.seed)
     dataset = LandmarkedCrops(aligned, rows)
     network = LandmarkNetwork(params.encoder, params.input_size)
-    network.set_prior(_moved_landmarks(dataset, params) / STRIDE)
+    network.decoder.set_prior(_moved_landmarks(dataset, params) / params.input_size)
     history = train_network(network, dataset, loss_of=loss_of, params=params, stage="train_landmarks")
     description = {
         "architecture": "resnet-heatmaps",
@@ -82,7 +83,12 @@ def label_landmarks(
         "weights": sha256_of(fan.require_weights() if use_fan else weights / WEIGHTS),
         "precision": wanted,
         "code": source_digest(
-            __file__, fan.__file__, landmark_network.__file__, network_labels.__file__, precision.__file__
+            __file__,
+            fan.__file__,
+            heatmaps.__file__,
+            landmark_network.__file__,
+            network_labels.__file__,
+            precision.__file__,
         ),
     }
 

@@ -9,7 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
-from models.networks.landmark_network import LandmarkNetwork, heatmap_loss, soft_argmax
+from models.networks.heatmaps import HeatmapDecoder, feature_maps, heatmap_loss, soft_argmax
+from models.networks.landmark_network import LandmarkNetwork
 from models.networks.segmenter import Segmenter, class_weights, weighted_cross_entropy
 
 
@@ -117,12 +118,25 @@ def test_landmark_network_has_a_heatmap_of_a_quarter_of_its_input() -> None:
 
 
 def test_landmark_prior_is_a_gaussian_as_wide_as_the_landmarks_scatter() -> None:
-    network = LandmarkNetwork("resnet18", 64)
+    decoder = HeatmapDecoder(64)
     points = torch.tensor([4.5, 9.5]) + torch.tensor([[-2.0, 0], [2, 0], [0, -2], [0, 2]])[:, None].expand(4, 68, 2)
-    network.set_prior(points)
-    assert network.prior[7].flatten().argmax() == 9 * 16 + 4
+    decoder.set_prior(points / 32)
+    assert decoder.prior[7].flatten().argmax() == 9 * 32 + 4
     spread = 4 * 4 / 3 / 2 + 1  # variance per axis, and the cell's own
-    assert (network.prior[7, 9, 4] - network.prior[7, 9, 7]).item() == pytest.approx(9 / (2 * spread))
+    assert (decoder.prior[7, 9, 4] - decoder.prior[7, 9, 7]).item() == pytest.approx(9 / (2 * spread), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [96, 112, 128, 224])  # whose maps do not always halve
+def test_the_prior_means_the_same_places_at_every_size(size: int) -> None:
+    decoder = HeatmapDecoder(512).eval()
+    nn.init.zeros_(decoder.head.weight)
+    nn.init.zeros_(decoder.head.bias)
+    places = 0.3 + 0.4 * torch.rand(68, 2, generator=torch.Generator().manual_seed(3))
+    decoder.set_prior(places + 0.01 * torch.randn(9, 68, 2, generator=torch.Generator().manual_seed(4)))
+    with torch.inference_mode():
+        logits = decoder(feature_maps(torchvision.models.resnet18(weights=None), torch.rand(1, 3, size, size)))
+    assert logits.shape == (1, 68, size // 4, size // 4)
+    torch.testing.assert_close(soft_argmax(logits).mean[0] / (size // 4), places, atol=0.015, rtol=0)
 
 
 def test_segment_prior_is_the_frequency_of_each_class_at_each_pixel() -> None:
@@ -161,14 +175,9 @@ def test_landmark_network_can_learn_one_picture() -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_the_encoders_weights_fit_torchvisions_network() -> None:
+def test_feature_maps_are_those_of_torchvisions_network() -> None:
     network = LandmarkNetwork("resnet18", 64).eval()
-    twin = torchvision.models.resnet18(weights=None).eval()
-    missing, unexpected = twin.load_state_dict(network.encoder_weights(), strict=False)
-    assert set(missing) == {"fc.weight", "fc.bias"} and not unexpected
-    image = torch.rand(2, 3, 64, 64)
-    features = network.stem(image)
-    for stage in network.stages:
-        features = stage(features)
-    twin.fc = torch.nn.Identity()
-    torch.testing.assert_close(twin(image), features.mean(dim=(2, 3)))
+    image = torch.rand(2, 3, 64, 96)
+    maps = feature_maps(network.encoder, image)
+    assert [tuple(one.shape[1:]) for one in maps] == [(64, 16, 24), (128, 8, 12), (256, 4, 6), (512, 2, 3)]
+    torch.testing.assert_close(network.encoder(image), maps[-1].mean(dim=(2, 3)))

@@ -108,18 +108,46 @@ def test_cells_know_where_something_is_and_the_mean_hardly() -> None:
 
 
 @pytest.mark.parametrize("grid", [1, 4])
-def test_an_untrained_network_begins_near_the_prior(grid: int) -> None:
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50"])
+def test_the_places_of_the_landmarks_are_features_beside_the_others(backbone: str, grid: int) -> None:
     torch.manual_seed(0)
-    network = Regressor("resnet18", SIZES, grid).eval()
+    network = Regressor(backbone, SIZES, grid, landmark_points=True).eval()
+    others = 16 * 64 if grid == 4 else FEATURES[backbone]
+    assert network.points is not None and network.head.in_features == others + 136
+    picture = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        before = network(picture)
+        network.head.weight[:, :others] = 0  # what remains is what the points say
+        of_points = network(picture)
+        network.points.decoder.head.bias += 1  # of a whole heatmap: its mean stays
+        same = network(picture)
+        network.points.decoder.prior[:, :, :16] += 10  # all landmarks are farther left
+        moved = network(picture)
+    assert not torch.equal(before.shape, of_points.shape)
+    torch.testing.assert_close(same.shape, of_points.shape, atol=1e-5, rtol=0)
+    assert (moved.shape - of_points.shape).abs().max() > 1e-3
+
+
+def test_other_backbones_have_no_maps_for_points() -> None:
+    with pytest.raises(ValueError, match="expected a ResNet as backbone, got MobileNetV3"):
+        Regressor("mobilenet_v3_small", SIZES, 4, landmark_points=True)
+
+
+@pytest.mark.parametrize("points", [False, True])
+@pytest.mark.parametrize("grid", [1, 4])
+def test_an_untrained_network_begins_near_the_prior(grid: int, points: bool) -> None:
+    torch.manual_seed(0)
+    network = Regressor("resnet18", SIZES, grid, points).eval()
     with torch.inference_mode():
         coefficients = network(torch.rand(2, 3, 96, 96))
     assert coefficients.shape.abs().max() < 0.5
     torch.testing.assert_close(coefficients.scale, torch.ones(2, 1), atol=0.05, rtol=0)
 
 
+@pytest.mark.parametrize("points", [False, True])
 @pytest.mark.parametrize("grid", [1, 4])
-def test_the_head_computes_in_32_bits_inside_autocast(grid: int) -> None:
-    network = Regressor("resnet18", SIZES, grid).eval()
+def test_the_head_computes_in_32_bits_inside_autocast(grid: int, points: bool) -> None:
+    network = Regressor("resnet18", SIZES, grid, points).eval()
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         coefficients = network(torch.rand(1, 3, 64, 64))
     assert all(group.dtype == torch.float32 for group in coefficients)

@@ -68,12 +68,17 @@ def gpu_without_nvdiffrast(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("gpu_without_nvdiffrast")
-@pytest.mark.parametrize("clip", [0.0, 1.0])
-def test_an_iteration_reads_nothing_from_the_device(tmp_path: Path, clip: float) -> None:
+@pytest.mark.parametrize(
+    ("clip", "backbone", "grid", "points"),
+    [(0.0, "mobilenet_v3_small", 1, False), (1.0, "mobilenet_v3_small", 1, False), (0.0, "resnet18", 4, True)],
+)
+def test_an_iteration_reads_nothing_from_the_device(
+    tmp_path: Path, clip: float, backbone: str, grid: int, points: bool
+) -> None:
     params = toy_train_params(gradient_clip=clip, ema_decay=0.9)
     recognizer = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 8))
     objective = Objective(FaceModel(toy_face_arrays()), recognizer, CAMERA, SIZE, params, "full").to("meta")
-    network = Regressor("mobilenet_v3_small", CoefficientSizes(6, 5, 4)).to("meta")
+    network = Regressor(backbone, CoefficientSizes(6, 5, 4), grid, points).to("meta")
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate)
     fabric: Any = SimpleNamespace(device="meta", backward=Tensor.backward, all_reduce=lambda value, **_: value)
     nothing: Any = SimpleNamespace(files=tmp_path)

@@ -42,7 +42,8 @@ def model() -> FaceModel:
 
 
 def _regressor(initialization: str = "pretrained", backbone: str = "mobilenet_v3_small") -> RegressorParams:
-    changes = {"backbone": backbone, "input_size": 64, "initialization": initialization}
+    points = backbone.startswith("resnet")
+    changes = {"backbone": backbone, "landmark_points": points, "input_size": 64, "initialization": initialization}
     return smoke_params().regressor.model_copy(update=changes)
 
 
@@ -202,8 +203,13 @@ def test_the_warm_start_begins_with_the_landmark_network_of_its_architecture(
     _pretrain(root, tmp_path, _params(iterations=1, learning_rate=1e-12, encoder=encoder), backbone=backbone)
     assert read_description(tmp_path)["initialization"] == begins
     learned, began = load_file(tmp_path / WEIGHTS), load_file(root / "landmark_network" / WEIGHTS)
-    kernel = learned["backbone.layer4.1.conv2.weight"] if backbone == "resnet18" else torch.zeros(1)
-    same = kernel.shape == began["stages.3.1.conv2.weight"].shape and torch.allclose(
-        kernel, began["stages.3.1.conv2.weight"]
-    )
-    assert same == (begins == "landmarks")
+    if backbone == "resnet18":
+        for name, known in (("backbone.layer4.1.conv2", "encoder.layer4.1.conv2"), ("points.decoder.head",) * 2):
+            kernel, kept = learned[f"{name}.weight"], began[f"{known.removeprefix('points.')}.weight"]
+            assert torch.allclose(kernel, kept) == (begins == "landmarks")
+
+
+def test_the_spread_of_the_points_is_that_of_the_photographs(root: Path, tmp_path: Path) -> None:
+    _pretrain(root, tmp_path, _params(iterations=1), backbone="resnet18")
+    known = SyntheticCrops(root / "labels/aligned", root / "truth").truth.landmarks / SIZE
+    torch.testing.assert_close(load_file(tmp_path / WEIGHTS)["points.mean"], known.flatten(1).mean(dim=0))

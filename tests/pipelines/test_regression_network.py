@@ -24,7 +24,8 @@ def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _params(backbone: str, initialization: str) -> RegressorParams:
-    changes = {"backbone": backbone, "feature_grid": 1, "input_size": 64, "initialization": initialization}
+    paper = {"backbone": backbone, "feature_grid": 1, "landmark_points": False}
+    changes = {**paper, "input_size": 64, "initialization": initialization}
     return smoke_params().regressor.model_copy(update=changes)
 
 
@@ -59,9 +60,11 @@ def test_a_warm_start_must_be_handed_over(model: FaceModel) -> None:
         build_regressor(_params("resnet18", "pretrained"), model, None)
 
 
-@pytest.mark.parametrize("grid", [1, 3])
-def test_what_was_saved_is_read_with_its_grid(tmp_path: Path, model: FaceModel, grid: int) -> None:
-    params = _params("resnet18", "scratch").model_copy(update={"feature_grid": grid})
+@pytest.mark.parametrize(("grid", "points"), [(1, False), (3, False), (1, True), (3, True)])
+def test_what_was_saved_is_read_with_its_grid_and_points(
+    tmp_path: Path, model: FaceModel, grid: int, points: bool
+) -> None:
+    params = _params("resnet18", "scratch").model_copy(update={"feature_grid": grid, "landmark_points": points})
     network = build_regressor(params, model, None).eval()
     save_regressor(tmp_path, network, params, pd.DataFrame({"step": []}), {})
     picture = torch.rand(1, 3, 64, 64)

@@ -116,6 +116,11 @@ def test_the_twin_has_one_annotation_only() -> None:
         parse_params(_with("reannotated", "benchmarks", "aflw2000_annotation"))
 
 
+def test_points_of_landmarks_need_a_resnet() -> None:
+    with pytest.raises(ValueError, match=r"regressor: .*landmark_points: true needs a ResNet, not convnext"):
+        parse_params(_with("convnext_tiny", "regressor", "backbone"))
+
+
 def test_a_mistake_in_a_profile_that_is_not_chosen_is_named_too() -> None:
     with pytest.raises(ValueError, match=r"profiles\.paper\.train\.iteration: Extra inputs"):
         parse_params(_with({"iteration": 5}, "profiles", "paper", "train"))
