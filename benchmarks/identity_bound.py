@@ -1,4 +1,4 @@
-"""How much of each identity mode one photograph can tell: a bound that no regressor's variance over people exceeds.
+"""How much of each identity mode one photograph can tell, and how much a network has learned to read off it.
 
     python -m benchmarks.identity_bound --data data
 
@@ -13,7 +13,8 @@ and pose, of which nothing is known before. Each photograph of the test split is
 the 68 landmarks, or at vertices evenly drawn from the face, hidden ones included, each coordinate with an independent
 normal error of σ pixels of the crop. Shading, which tells of normals, does not take part.
 
-Beside the bounds: variance and explained variance (R²) of a network's answers to the same photographs.
+Beside it: variance and explained variance (R²) of the answers of `full` to the same photographs. Where the variance is
+the larger of the two, the rest of it is error.
 """
 
 import argparse
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 def table(data: Path, camera: Camera, size: int, noise: Sequence[float], vertices: int) -> pd.DataFrame:
-    """Bounds for each noise, and what the network of `full` reaches; one row for each of the first modes."""
+    """The share explained at each noise, and what `full` reaches; one row for each of the first modes."""
     model = load_face_model(data / "face_model.h5")
     rows = rows_with_truth(data / "labels/aligned", data / "truth", "test")
     rotations = true_coefficients(rows).euler_angles
@@ -67,10 +68,11 @@ def table(data: Path, camera: Camera, size: int, noise: Sequence[float], vertice
     measured = {"68 landmarks": model.landmark_vertices.long(), f"{vertices} vertices": everywhere}
     columns: dict[str, Tensor] = {"size (mm)": mode_sizes(model)}
     for name, chosen in measured.items():
-        jacobians = [pixel_jacobian(points_of(model, chosen), turned, camera, size) for turned in rotations]
+        points = points_of(model, chosen)
+        jacobians = [pixel_jacobian(points, turned, camera, size) for turned in rotations]
         for sigma in noise:
-            bounds = torch.stack([explained_variance(one, precision, sigma)[:SPREAD_MODES] for one in jacobians])
-            columns[f"{name}, σ {sigma:g} px"] = bounds.mean(dim=0)
+            shares = torch.stack([explained_variance(one, precision, sigma)[:SPREAD_MODES] for one in jacobians])
+            columns[f"{name}, σ {sigma:g} px"] = shares.mean(dim=0)
     answers = answered(data, rows)
     columns["full, variance"] = answers.var(dim=0)
     columns["full, R²"] = r_squared(answers, true_coefficients(rows).shape[:, :SPREAD_MODES])

@@ -41,13 +41,32 @@ def test_a_larger_face_looks_like_a_nearer_one() -> None:
 
 
 def test_jacobian_is_the_change_of_the_rendered_landmarks() -> None:
-    neutral = neutral_coefficients(CoefficientSizes(MODEL.shape_size, MODEL.expression_size, MODEL.albedo_size), 1)
-    changed = neutral._replace(shape=torch.eye(neutral.shape.shape[1])[:1] * 0.01)
-    before, after = (landmark_pixels(MODEL, pose_face(MODEL, one, CAMERA), 224) for one in (neutral, changed))
-    measured = points_of(MODEL, MODEL.landmark_vertices.long())
-    jacobian = pixel_jacobian(measured, neutral.euler_angles[0], CAMERA, 224)
-    assert jacobian.shape == (136, MODEL.shape_size + MODEL.expression_size + 7)
-    torch.testing.assert_close((after - before).flatten().double() / 0.01, jacobian[:, 0], atol=0.02, rtol=0.02)
+    """Of an identity and an expression, and of the seven numbers of the pose, for a face that is turned."""
+    turned = torch.tensor([0.1, -0.4, 0.2])
+    jacobian = pixel_jacobian(points_of(MODEL, MODEL.landmark_vertices.long()), turned, CAMERA, 224)
+    modes, step = MODEL.shape_size + MODEL.expression_size, 1.0e-2
+    assert jacobian.shape == (136, modes + 7)
+    sizes = CoefficientSizes(MODEL.shape_size, MODEL.expression_size, MODEL.albedo_size)
+    neutral = neutral_coefficients(sizes, 1)._replace(euler_angles=turned[None])
+    for unknown in (0, MODEL.shape_size, *range(modes, modes + 7)):
+        change = torch.zeros(1, modes + 7)
+        change[0, unknown] = step
+        shape, expression, angles, translation, scale = change.split(
+            (MODEL.shape_size, MODEL.expression_size, 3, 3, 1), dim=1
+        )
+        ahead, behind = (
+            neutral._replace(
+                shape=sign * shape,
+                expression=sign * expression,
+                euler_angles=turned + sign * angles,
+                translation=sign * translation,
+                scale=1 + sign * scale,
+            )
+            for sign in (1, -1)
+        )
+        pixels = [landmark_pixels(MODEL, pose_face(MODEL, one, CAMERA), 224) for one in (ahead, behind)]
+        expected = ((pixels[0] - pixels[1]) / (2 * step)).flatten().double()
+        torch.testing.assert_close(jacobian[:, unknown], expected, atol=0.02, rtol=0.01)
 
 
 def test_the_best_linear_estimate_reaches_the_bound_and_no_more() -> None:
