@@ -10,8 +10,8 @@ measured as Jq + noise and coefficients q of precision P, it is 1 - diag((JᵀJ 
 
 Unknown are identity (the prior: standard normal), expression (as varied as in the photographs of the training split)
 and pose, of which nothing is known before. Each photograph of the test split is measured under its true rotation: at
-the 68 landmarks, or at vertices evenly drawn from the face, hidden ones included, each coordinate with an independent
-normal error of σ pixels of the crop. Shading, which tells of normals, does not take part.
+the 68 landmarks, or at vertices in even steps of their numbers, hidden ones included, each coordinate with an
+independent normal error of σ pixels of the crop. Shading, which tells of normals, does not take part.
 
 Beside it: variance and explained variance (R²) of the answers of `full` to the same photographs. Where the variance is
 the larger of the two, the rest of it is error.
@@ -26,6 +26,7 @@ from typing import NamedTuple
 import pandas as pd
 import torch
 from jaxtyping import Float
+from sklearn.metrics import r2_score
 from torch import Tensor
 from torch.func import jacfwd
 
@@ -61,7 +62,7 @@ def table(data: Path, camera: Camera, size: int, noise: Sequence[float], vertice
     """The share explained at each noise, and what `full` reaches; one row for each of the first modes."""
     model = load_face_model(data / "face_model.h5")
     rows = rows_with_truth(data / "labels/aligned", data / "truth", "test")
-    rotations = true_coefficients(rows).euler_angles
+    true = true_coefficients(rows)
     varied = true_coefficients(rows_with_truth(data / "labels/aligned", data / "truth", "train")).expression
     precision = prior_precision(model, varied)
     everywhere = torch.linspace(0, len(model.mean_shape) - 1, vertices).long()
@@ -69,14 +70,15 @@ def table(data: Path, camera: Camera, size: int, noise: Sequence[float], vertice
     columns: dict[str, Tensor] = {"size (mm)": mode_sizes(model)}
     for name, chosen in measured.items():
         points = points_of(model, chosen)
-        jacobians = [pixel_jacobian(points, turned, camera, size) for turned in rotations]
+        jacobians = [pixel_jacobian(points, turned, camera, size) for turned in true.euler_angles]
         for sigma in noise:
             shares = torch.stack([explained_variance(one, precision, sigma)[:SPREAD_MODES] for one in jacobians])
             columns[f"{name}, σ {sigma:g} px"] = shares.mean(dim=0)
     answers = answered(data, rows)
     columns["full, variance"] = answers.var(dim=0)
-    columns["full, R²"] = r_squared(answers, true_coefficients(rows).shape[:, :SPREAD_MODES])
-    return pd.DataFrame({name: column.numpy() for name, column in columns.items()}).rename_axis("mode")
+    found = pd.DataFrame({name: column.numpy() for name, column in columns.items()}).rename_axis("mode")
+    wanted = true.shape[:, :SPREAD_MODES]
+    return found.assign(**{"full, R²": r2_score(wanted, answers, multioutput="raw_values")})
 
 
 def prior_precision(model: FaceModel, expressions: Float[Tensor, "N E"]) -> Float[Tensor, "U U"]:
@@ -127,11 +129,6 @@ def answered(data: Path, rows: pd.DataFrame) -> Float[Tensor, "B M"]:
     """The first identity coefficients that `full` predicted for crops."""
     predictions = Predictions(data / "predictions/full")
     return torch.cat([predictions.of(key).shape for key in rows["key"]])[:, :SPREAD_MODES]
-
-
-def r_squared(answers: Float[Tensor, "B M"], truth: Float[Tensor, "B M"]) -> Float[Tensor, "M"]:
-    """One less the squared error over the variance of the truth; below zero when the mean would be nearer."""
-    return 1 - (answers - truth).square().mean(dim=0) / truth.var(dim=0, unbiased=False)
 
 
 def print_table(found: pd.DataFrame) -> None:

@@ -204,9 +204,10 @@ def test_the_warm_start_begins_with_the_landmark_network_of_its_architecture(
     assert read_description(tmp_path)["initialization"] == begins
     learned, began = load_file(tmp_path / WEIGHTS), load_file(root / "landmark_network" / WEIGHTS)
     if backbone == "resnet18":
-        for name, known in (("backbone.layer4.1.conv2", "encoder.layer4.1.conv2"), ("points.decoder.head",) * 2):
-            kernel, kept = learned[f"{name}.weight"], began[f"{known.removeprefix('points.')}.weight"]
-            assert torch.allclose(kernel, kept) == (begins == "landmarks")
+        kept = {"backbone.layer4.1.conv2": "encoder.layer4.1.conv2", "points.decoder.head": "decoder.head"}
+        for name, known in kept.items():
+            same = torch.allclose(learned[f"{name}.weight"], began[f"{known}.weight"])
+            assert same == (begins == "landmarks")
 
 
 def test_the_spread_of_the_points_is_that_of_the_photographs(root: Path, tmp_path: Path) -> None:

@@ -73,10 +73,11 @@ def test_what_was_saved_is_read_with_its_grid_and_points(
             torch.testing.assert_close(read, known, rtol=0, atol=0)
 
 
-def test_a_network_from_before_there_were_cells_is_still_read(tmp_path: Path, model: FaceModel) -> None:
+def test_a_network_from_before_there_were_cells_and_points_is_still_read(tmp_path: Path, model: FaceModel) -> None:
     params = _params("resnet18", "scratch")
     save_regressor(tmp_path, build_regressor(params, model, None), params, pd.DataFrame({"step": []}), {})
     description = json.loads((tmp_path / "network.json").read_text())
-    del description["feature_grid"]
+    del description["feature_grid"], description["landmark_points"]
     (tmp_path / "network.json").write_text(json.dumps(description))
-    assert load_regressor(tmp_path, model).grid == 1
+    network = load_regressor(tmp_path, model)
+    assert network.grid == 1 and network.points is None
