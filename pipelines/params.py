@@ -113,6 +113,12 @@ class SegmenterTrainingParams(NetworkTrainingParams):
     truth: SegmentTruth
 
 
+class LandmarkTrainingParams(NetworkTrainingParams):
+    """The landmark network; `auto` begins as the segmentation network's encoder where that has its architecture."""
+
+    initial_encoder: Literal["auto", "scratch"]
+
+
 class SegmentParams(Section):
     """Inference of the segmentation network; `auto` is bf16 where the processor has it, when the labels agree."""
 
@@ -337,7 +343,7 @@ class Params(Section):
     train_segmenter: SegmenterTrainingParams
     segment: SegmentParams
     fit_skin: FitSkinParams
-    train_landmarks: NetworkTrainingParams
+    train_landmarks: LandmarkTrainingParams
     landmarks: LandmarksParams
     mouth: MouthParams
     train_recognizer: RecognizerParams

@@ -4,12 +4,12 @@ from stages._params import load_params
 from stages._stage import PathFlag, run_stage
 
 
-def train_landmarks(*, aligned: PathFlag, truth: PathFlag, output: PathFlag) -> None:
+def train_landmarks(*, aligned: PathFlag, truth: PathFlag, segmenter: PathFlag, output: PathFlag) -> None:
     """Train heatmaps of the 68 landmarks on the synthetic training crops."""
     params = load_params()
-    from pipelines.labelling import landmark_labels
+    from pipelines.labelling import landmark_training
 
-    landmark_labels.train_landmarks(aligned, truth, output, params=params.train_landmarks)
+    landmark_training.train_landmarks(aligned, truth, segmenter, output, params=params.train_landmarks)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from models.landmarks import MIRRORED
 from models.networks.heatmaps import STRIDE, TARGET_SPREAD, HeatmapDecoder, feature_maps, soft_argmax
 
 
@@ -38,7 +39,13 @@ class LandmarkNetwork(nn.Module):
         return logits
 
     def locate(self, image: Float[Tensor, "B 3 H W"]) -> LandmarkGuess:
-        """Landmarks in pixels of the crops given."""
+        """Landmarks in pixels of the crops given: the mean over a crop and its mirror image, which err differently."""
+        plain, seen = self._read(image), self._read(image.flip(-1))
+        unmirrored = seen.points[:, list(MIRRORED)] * image.new_tensor([-1, 1]) + image.new_tensor([image.shape[-1], 0])
+        confidence = seen.confidence[:, list(MIRRORED)]
+        return LandmarkGuess((plain.points + unmirrored) / 2, (plain.confidence + confidence) / 2)
+
+    def _read(self, image: Float[Tensor, "B 3 H W"]) -> LandmarkGuess:
         logits = self(image).float()
         with torch.autocast(image.device.type, enabled=False):  # the means need cells finer than bf16 counts them
             points, spread = soft_argmax(logits)

@@ -6,55 +6,21 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from torch import Tensor
 
-from models import augmentation
-from models.augmentation import Movements, move_landmarks, random_movements
 from models.networks import heatmaps, landmark_network
-from models.networks.heatmaps import STRIDE, heatmap_loss
 from models.networks.landmark_network import LandmarkGuess, LandmarkNetwork
-from pipelines.dataset import resized
 from pipelines.device import best_device
 from pipelines.engines import IN_THIS_PROCESS
 from pipelines.labelling import fan, network_labels, precision
 from pipelines.labelling.network_labels import labelled_batches
-from pipelines.labelling.network_training import Forward, train_network
 from pipelines.labelling.precision import resolved_precision
 from pipelines.labelling.shard_map import LabelShard, map_shards
-from pipelines.labelling.truth import LandmarkedCrops, training_rows
-from pipelines.params import LabellingParams, LandmarksParams, NetworkTrainingParams
+from pipelines.params import LabellingParams, LandmarksParams
 from pipelines.shard_memo import Item, source_digest
 from pipelines.shards import ShardReader, sha256_of, write_rows
-from pipelines.weights import WEIGHTS, load_weights, read_description, save_weights
+from pipelines.weights import WEIGHTS, load_weights, read_description
 
 LARGEST_SHIFT_PX = 0.1  # of the landmarks' median, between bf16 and fp32
-ROTATION_DEGREES, LOG_SCALE, SHIFT = (
-    15.0,
-    0.18,
-    0.1,
-)  # of the augmentation; real crops lie less exactly than synthetic ones
-
-
-def train_landmarks(aligned: Path, truth: Path, output: Path, *, params: NetworkTrainingParams) -> None:
-    """Train the landmark network on the synthetic training crops."""
-    rows = training_rows(aligned, truth, "train_landmarks")
-
-    def loss_of(network: Forward, batch: tuple[Tensor, Tensor], generator: torch.Generator) -> Tensor:
-        image, landmarks = _augmented(*batch, size=params.input_size, generator=generator)
-        return heatmap_loss(network(image), landmarks / STRIDE)
-
-    torch.manual_seed(params.seed)
-    dataset = LandmarkedCrops(aligned, rows)
-    network = LandmarkNetwork(params.encoder, params.input_size)
-    network.decoder.set_prior(_moved_landmarks(dataset, params) / params.input_size)
-    history = train_network(network, dataset, loss_of=loss_of, params=params, stage="train_landmarks")
-    description = {
-        "architecture": "resnet-heatmaps",
-        "encoder": params.encoder,
-        "input_size": params.input_size,
-        "crops": len(rows),
-    }
-    save_weights(output, network, description, history)
 
 
 def load_landmark_network(folder: Path) -> LandmarkNetwork:
@@ -128,25 +94,3 @@ def _labels(keys: Sequence[str], guess: LandmarkGuess, network: str) -> Iterator
     points, confidence = guess.points.cpu().flatten(1).tolist(), guess.confidence.cpu().tolist()
     for key, landmarks, certainty in zip(keys, points, confidence, strict=True):
         yield Item(key, {}, {"key": key, "landmarks": landmarks, "confidence": certainty, "network": network})
-
-
-def _augmented(image: Tensor, landmarks: Tensor, *, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """A batch moved, recoloured and partly covered; landmarks in pixels of `size`."""
-    device = best_device()
-    movements = _movements(len(image), generator)
-    pictures = augmentation.move_pictures(resized(image.to(device), size), movements, mode="bilinear")
-    covered = augmentation.random_occlusions(len(image), size, generator)
-    pictures = augmentation.cover(augmentation.change_colours(pictures, generator), covered, generator)
-    points = move_landmarks(landmarks.to(device) * size / image.shape[-1], movements, size)
-    return pictures.contiguous(memory_format=torch.channels_last), points
-
-
-def _movements(count: int, generator: torch.Generator) -> Movements:
-    return random_movements(count, generator, rotation_degrees=ROTATION_DEGREES, log_scale=LOG_SCALE, shift=SHIFT)
-
-
-def _moved_landmarks(dataset: LandmarkedCrops, params: NetworkTrainingParams) -> Tensor:
-    """Landmarks (N, 68, 2) of all crops, moved as training moves them; pixels of the input."""
-    landmarks = torch.stack(dataset.landmarks) * params.input_size / dataset.pictures[0].shape[-1]
-    movements = _movements(len(landmarks), torch.Generator().manual_seed(params.seed))
-    return move_landmarks(landmarks, movements, params.input_size)
