@@ -10,21 +10,35 @@ from skimage.draw import polygon2mask
 
 from models.landmarks import FIVE_POINT_TEMPLATE
 from models.segments import SEGMENT_INDEX
-from pipelines.params import SegmenterTrainingParams
+from pipelines.labelling.landmark_training import train_landmarks
+from pipelines.labelling.segmentation import train_segmenter
+from pipelines.params import LandmarkTrainingParams, SegmenterTrainingParams
 from pipelines.shards import ShardWriter, encode_jpeg, encode_png, write_rows
 
 CROP = 64
-BRIEF_TRAINING = SegmenterTrainingParams(
-    architecture="unet",
-    truth="synthetic",
-    encoder="resnet18",
-    input_size=64,
-    precision="fp32",
-    iterations=2,
-    batch_size=2,
-    learning_rate=1.0e-3,
-    seed=1,
-)
+_BRIEF = {
+    "encoder": "resnet18",
+    "input_size": 64,
+    "precision": "fp32",
+    "iterations": 2,
+    "batch_size": 2,
+    "learning_rate": 1.0e-3,
+    "seed": 1,
+}
+BRIEF_SEGMENTER = SegmenterTrainingParams.model_validate({"architecture": "unet", "truth": "synthetic", **_BRIEF})
+BRIEF_LANDMARKS = LandmarkTrainingParams.model_validate({"initial_encoder": "scratch", **_BRIEF})
+
+
+def train_toy_segmenter(root: Path, output: str, **changes: object) -> None:
+    """Train two steps, or as `changes` say, on the crops that `write_crops` has left in `root`."""
+    params = BRIEF_SEGMENTER.model_copy(update=changes)
+    train_segmenter(root / "aligned", root / "truth", root / output, params=params)
+
+
+def train_toy_landmarks(root: Path, output: str, **changes: object) -> None:
+    """The same for the landmark network; the segmenter it may begin with is in `root / "segmenter"`."""
+    params = BRIEF_LANDMARKS.model_copy(update=changes)
+    train_landmarks(root / "aligned", root / "truth", root / "segmenter", root / output, params=params)
 
 
 def write_photographs(

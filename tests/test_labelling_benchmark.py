@@ -8,11 +8,9 @@ import skimage.data
 
 from benchmarks import labelling
 from pipelines.labelling.detection import Face
-from pipelines.labelling.landmark_labels import train_landmarks
-from pipelines.labelling.segmentation import train_segmenter
 from pipelines.labelling.skin_mixture import fit_skin
 from pipelines.params import FitSkinParams
-from tests.label_folders import BRIEF_TRAINING, write_crops, write_photographs
+from tests.label_folders import train_toy_landmarks, train_toy_segmenter, write_crops, write_photographs
 from tests.label_tree import smoke_params
 
 
@@ -23,8 +21,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_crops(root, 3)
     aligned, truth, weights = root / "aligned", root / "truth", root / "weights"
     (root / "labels").mkdir()
-    train_segmenter(aligned, truth, weights / "segmenter", params=BRIEF_TRAINING)
-    train_landmarks(aligned, truth, weights / "landmarks", params=BRIEF_TRAINING)
+    train_toy_segmenter(root, "weights/segmenter")
+    train_toy_landmarks(root, "weights/landmarks")
     fit = FitSkinParams(mixtures="fitted", components=2, pixels=2000, skin_prior=0.5, seed=1)
     fit_skin(aligned, aligned, truth, weights / "skin.json", params=fit)
     aligned.rename(root / "labels/aligned")

@@ -19,6 +19,7 @@ from pipelines.params import NetworkTrainingParams
 Forward = Callable[[Tensor], Tensor]
 
 LOGGED_STEPS = 50  # points of the training curve
+SHORTEST_CYCLE = 6  # iterations; of fewer, a fifth is too little to warm up in
 
 
 def train_network(
@@ -37,7 +38,7 @@ def train_network(
     network.to(best_device()).to(memory_format=torch.channels_last).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=params.learning_rate, total_steps=params.iterations, pct_start=0.2
+        optimizer, max_lr=params.learning_rate, total_steps=max(params.iterations, SHORTEST_CYCLE), pct_start=0.2
     )
     sampler = EndlessSampler(len(dataset), params.seed)  # type: ignore[arg-type]
     generator = torch.Generator().manual_seed(params.seed)

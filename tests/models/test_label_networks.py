@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
+from models.landmarks import MIRRORED
 from models.networks.heatmaps import HeatmapDecoder, feature_maps, heatmap_loss, soft_argmax
 from models.networks.landmark_network import LandmarkNetwork
 from models.networks.segmenter import Segmenter, class_weights, weighted_cross_entropy
@@ -100,10 +101,24 @@ def test_landmarks_are_in_pixels_of_the_crop() -> None:
     network = LandmarkNetwork("resnet18", 64).eval()
     logits = torch.full((1, 68, 16, 16), -60.0)
     logits[:, :, 4, 12] = 0
-    network.forward = lambda image: logits  # type: ignore[method-assign]
-    guess = network.locate(torch.zeros(1, 3, 224, 224))
+    crop = torch.zeros(1, 3, 224, 224)
+    crop[..., 168:] = 1  # tells the crop from its mirror image
+    network.forward = lambda image: logits if image[..., -1].all() else logits.flip(-1)  # type: ignore[method-assign]
+    guess = network.locate(crop)
     torch.testing.assert_close(guess.points[0, 0], torch.tensor([12.5 * 14, 4.5 * 14]))
     assert guess.confidence.min() == 1
+
+
+def test_a_mirrored_crop_has_the_mirrored_landmarks() -> None:
+    torch.manual_seed(0)
+    network = LandmarkNetwork("resnet18", 64).eval()
+    network.decoder.set_prior(torch.rand(1, 68, 2) + 0.02 * torch.randn(9, 68, 2))
+    crops = torch.rand(2, 3, 96, 96)
+    with torch.inference_mode():
+        guess, mirrored = network.locate(crops), network.locate(crops.flip(-1))
+    swapped = guess.points[:, list(MIRRORED)]
+    torch.testing.assert_close(mirrored.points, torch.stack([96 - swapped[..., 0], swapped[..., 1]], dim=-1))
+    torch.testing.assert_close(mirrored.confidence, guess.confidence[:, list(MIRRORED)])
 
 
 def test_flat_heatmaps_are_not_trusted() -> None:

@@ -7,24 +7,28 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from models.landmarks import MIRRORED
+from models.networks.heatmaps import feature_maps
+from models.networks.landmark_network import LandmarkNetwork
 from models.segments import SEGMENT_INDEX
 from pipelines.labelling import fan
-from pipelines.labelling.landmark_labels import label_landmarks, train_landmarks
+from pipelines.labelling.landmark_labels import label_landmarks
 from pipelines.labelling.segment_truth import rows_with_segments
-from pipelines.labelling.segmentation import label_segments, train_segmenter
+from pipelines.labelling.segmentation import label_segments, load_segmenter
+from pipelines.labelling.segmenter_encoder import begin_with_segmenter
 from pipelines.params import LandmarksParams, SegmentParams, SegmentTruth
 from pipelines.shards import ShardReader, decode, read_rows, write_rows
 from pipelines.weights import HISTORY, WEIGHTS, read_description
-from tests.label_folders import BRIEF_TRAINING, CROP, toy_landmarks, write_crops
+from tests.label_folders import CROP, toy_landmarks, train_toy_landmarks, train_toy_segmenter, write_crops
 
 OWN = LandmarksParams(network="own", batch_size=4, precision="fp32")
 
 
 def test_segmenter_learns_and_labels_every_crop(tmp_path: Path) -> None:
     write_crops(tmp_path, 4)
-    longer = BRIEF_TRAINING.model_copy(update={"iterations": 30, "batch_size": 4, "learning_rate": 3.0e-3})
-    train_segmenter(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=longer)
+    train_toy_segmenter(tmp_path, "weights", iterations=30, batch_size=4, learning_rate=3.0e-3)
     losses = pd.read_csv(tmp_path / "weights" / HISTORY)["loss"]
     assert losses.iloc[-5:].mean() < 0.7 * losses.iloc[:3].mean()
     memo = tmp_path / "memo"
@@ -44,16 +48,15 @@ def test_segmenter_learns_and_labels_every_crop(tmp_path: Path) -> None:
 
 def test_training_repeats_to_the_byte(tmp_path: Path) -> None:
     write_crops(tmp_path, 3)
-    for train, name in ((train_segmenter, "s"), (train_landmarks, "l")):
+    for train, name in ((train_toy_segmenter, "s"), (train_toy_landmarks, "l")):
         for run in ("0", "1"):
-            train(tmp_path / "aligned", tmp_path / "truth", tmp_path / (name + run), params=BRIEF_TRAINING)
+            train(tmp_path, name + run)
         assert (tmp_path / f"{name}0" / WEIGHTS).read_bytes() == (tmp_path / f"{name}1" / WEIGHTS).read_bytes()
 
 
 def test_landmark_network_starts_at_the_mean_face_and_gives_a_row_for_every_crop(tmp_path: Path) -> None:
     write_crops(tmp_path, 4)
-    gentle = BRIEF_TRAINING.model_copy(update={"learning_rate": 1.0e-4})  # two steps change little: the prior answers
-    train_landmarks(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=gentle)
+    train_toy_landmarks(tmp_path, "weights", learning_rate=1.0e-4)  # two steps change little: the prior answers
     assert np.isfinite(pd.read_csv(tmp_path / "weights" / HISTORY)).all(axis=None)
     label_landmarks(
         tmp_path / "aligned", tmp_path / "weights", tmp_path / "landmarks", params=OWN, memo=tmp_path / "memo"
@@ -61,18 +64,49 @@ def test_landmark_network_starts_at_the_mean_face_and_gives_a_row_for_every_crop
     rows = read_rows(tmp_path / "landmarks")
     assert rows["key"].tolist() == ShardReader(tmp_path / "aligned").keys
     points = np.stack(rows["landmarks"].tolist()).reshape(-1, 68, 2)
-    assert np.linalg.norm(points - toy_landmarks(), axis=-1).mean() < 0.1 * CROP
+    mirrored = toy_landmarks()[list(MIRRORED)] * [-1, 1] + [CROP, 0]
+    mean_face = (toy_landmarks() + mirrored) / 2  # half of the crops were mirrored
+    assert np.linalg.norm(points - mean_face, axis=-1).mean() < 0.05 * CROP
     assert rows["confidence"].map(len).eq(68).all()
     assert rows["network"].eq("own").all()
 
 
 @pytest.mark.parametrize(
-    ("train", "stage"), [(train_segmenter, "train_segmenter"), (train_landmarks, "train_landmarks")]
+    ("wanted", "encoder", "begins"),
+    [("auto", "resnet18", "segmenter"), ("auto", "resnet34", "scratch"), ("scratch", "resnet18", "scratch")],
+)
+def test_landmark_network_begins_as_the_segmenters_encoder_where_it_is_the_same(
+    wanted: str, encoder: str, begins: str, tmp_path: Path
+) -> None:
+    write_crops(tmp_path, 2)
+    train_toy_segmenter(tmp_path, "segmenter")
+    still = 1.0e-9  # a rate that leaves the weights what they were
+    train_toy_landmarks(tmp_path, "landmarks", encoder=encoder, initial_encoder=wanted, learning_rate=still)
+    segmenter, landmarks = (load_file(tmp_path / name / WEIGHTS) for name in ("segmenter", "landmarks"))
+    filters = "encoder.layer1.0.conv1.weight"
+    same = torch.allclose(landmarks[filters], segmenter[f"network.{filters}"], atol=1e-6)
+    assert same == (begins == "segmenter")
+    assert read_description(tmp_path / "landmarks")["initialization"] == begins
+
+
+def test_the_segmenters_encoder_sees_the_same_in_the_landmark_network(tmp_path: Path) -> None:
+    write_crops(tmp_path, 2)
+    train_toy_segmenter(tmp_path, "segmenter")
+    network, crops = LandmarkNetwork("resnet18", 64).eval(), torch.rand(2, 3, 64, 64)
+    assert begin_with_segmenter(network, "resnet18", tmp_path / "segmenter")
+    with torch.inference_mode():
+        expected = load_segmenter(tmp_path / "segmenter").network.encoder(crops)[2:]
+        for ours, theirs in zip(feature_maps(network.encoder, crops), expected, strict=True):
+            torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("train", "stage"), [(train_toy_segmenter, "train_segmenter"), (train_toy_landmarks, "train_landmarks")]
 )
 def test_real_photographs_alone_cannot_train(train: Any, stage: str, tmp_path: Path) -> None:
     write_crops(tmp_path, 2, synthetic=False)
     with pytest.raises(ValueError, match=rf"{stage}: no synthetic photograph with truth .* photographs\.source"):
-        train(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=BRIEF_TRAINING)
+        train(tmp_path, "weights")
 
 
 @pytest.mark.parametrize(("kind", "numbers"), [("synthetic", [0, 1]), ("annotated", [2]), ("mix", [0, 1, 2])])
@@ -82,7 +116,7 @@ def test_the_segmenter_learns_from_the_truth_that_it_is_told(
     write_crops(tmp_path, 3, annotated=1)
     aligned, truth = tmp_path / "aligned", tmp_path / "truth"
     assert rows_with_segments(aligned, truth, kind)["key"].tolist() == [f"face-{number:02d}" for number in numbers]
-    train_segmenter(aligned, truth, tmp_path / "weights", params=BRIEF_TRAINING.model_copy(update={"truth": kind}))
+    train_toy_segmenter(tmp_path, "weights", truth=kind)
     description = read_description(tmp_path / "weights")
     assert (description["truth"], description["crops"]) == (kind, len(numbers))
 
@@ -102,11 +136,17 @@ def test_without_annotated_photographs_their_truth_is_an_error(kind: SegmentTrut
         rows_with_segments(tmp_path / "aligned", tmp_path / "truth", kind)
 
 
+@pytest.mark.parametrize("iterations", [1, 5])  # fewer than a cycle of learning rates has phases
+def test_a_very_short_training_ends(iterations: int, tmp_path: Path) -> None:
+    write_crops(tmp_path, 2)
+    train_toy_landmarks(tmp_path, "weights", iterations=iterations)
+    assert pd.read_csv(tmp_path / "weights" / HISTORY)["step"].iloc[-1] == iterations
+
+
 def test_a_diverging_training_names_its_learning_rate(tmp_path: Path) -> None:
     write_crops(tmp_path, 2)
-    wild = BRIEF_TRAINING.model_copy(update={"learning_rate": 1.0e30, "iterations": 10})
     with pytest.raises(ValueError, match=r"not finite at step \d+; lower train_landmarks\.learning_rate"):
-        train_landmarks(tmp_path / "aligned", tmp_path / "truth", tmp_path / "weights", params=wild)
+        train_toy_landmarks(tmp_path, "weights", learning_rate=1.0e30, iterations=10)
 
 
 class _FakeFaceAlignment:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 
 from models.networks.landmark_network import LandmarkNetwork
 from pipelines.labelling import precision
-from pipelines.labelling.landmark_labels import label_landmarks, train_landmarks
+from pipelines.labelling.landmark_labels import label_landmarks
 from pipelines.labelling.network_training import Forward, train_network
 from pipelines.labelling.precision import checked_precision, in_precision, resolved_precision
-from pipelines.labelling.segmentation import label_segments, train_segmenter
+from pipelines.labelling.segmentation import label_segments
 from pipelines.params import LandmarksParams, SegmentParams
 from pipelines.shards import read_rows
-from tests.label_folders import BRIEF_TRAINING, write_crops
+from tests.label_folders import BRIEF_LANDMARKS, train_toy_landmarks, train_toy_segmenter, write_crops
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,9 @@ def test_landmarks_keep_their_tenths_of_pixels_in_bf16() -> None:
 @pytest.mark.parametrize("wanted", ["fp32", "bf16"])
 def test_batch_size_changes_no_label(wanted: str, tmp_path: Path) -> None:
     write_crops(tmp_path, 5)
-    aligned, truth = tmp_path / "aligned", tmp_path / "truth"
-    train_segmenter(aligned, truth, tmp_path / "segmenter", params=BRIEF_TRAINING)
-    train_landmarks(aligned, truth, tmp_path / "network", params=BRIEF_TRAINING)
+    aligned = tmp_path / "aligned"
+    train_toy_segmenter(tmp_path, "segmenter")
+    train_toy_landmarks(tmp_path, "network")
     for size in (2, 5):
         output, memo = tmp_path / str(size), tmp_path / f"memo{size}"
         params = SegmentParams(batch_size=size, precision=wanted)
@@ -91,7 +91,7 @@ def test_only_the_network_computes_in_the_precision_of_training(wanted: str, ins
         assert result.dtype == (result @ result.mT).dtype == torch.float32
         return result.square().mean()
 
-    params = BRIEF_TRAINING.model_copy(update={"precision": wanted})
+    params = BRIEF_LANDMARKS.model_copy(update={"precision": wanted})
     pictures: Any = list(torch.rand(4, 3, 8, 8))  # the loader takes any sequence
     history = train_network(network, pictures, loss_of=loss_of, params=params, stage="train")
     assert seen == [inside] * params.iterations
