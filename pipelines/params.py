@@ -236,6 +236,7 @@ class TrainParams(Section):
     batch_size: Count
     learning_rate: Positive
     schedule: Literal["constant", "cosine"]
+    warmup_iterations: CountOrNone
     gradient_clip: NonNegative
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     log_every: Count

@@ -1,6 +1,7 @@
 """Self-supervised training of the regressor with the six losses (Sec. 4): one variant, any device, any processes."""
 
 import logging
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
-from torch.optim.lr_scheduler import ConstantLR, CosineAnnealingLR, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -61,10 +62,18 @@ class TrainingInputs(NamedTuple):
 
 
 def learning_rate_schedule(optimizer: torch.optim.Optimizer, params: TrainParams) -> LRScheduler:
-    """How the learning rate changes from iteration to iteration: not at all, or as half a cosine down to zero."""
-    if params.schedule == "constant":
-        return ConstantLR(optimizer, factor=1.0)
-    return CosineAnnealingLR(optimizer, T_max=params.iterations)
+    """How the learning rate goes on after its warm-up: it stays, or falls to zero as half a cosine of all iterations.
+
+    Adam's first steps have the same length in every weight, however little one batch tells of it; small ones keep more
+    of a warm start.
+    """
+
+    def factor(step: int) -> float:
+        risen = min(1.0, (step + 1) / (params.warmup_iterations + 1))
+        falling = (1 + math.cos(math.pi * step / params.iterations)) / 2
+        return risen if params.schedule == "constant" else risen * falling
+
+    return LambdaLR(optimizer, factor)
 
 
 def train_regressor(

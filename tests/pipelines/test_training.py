@@ -176,7 +176,14 @@ def test_a_clipped_gradient_moves_the_weights_less(root: Path, tmp_path: Path) -
 
 
 def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(root: Path, tmp_path: Path) -> None:
-    changes = {"iterations": 12, "checkpoint_every": 2, "sheet_every": 3, "ema_decay": 0.5, "schedule": "cosine"}
+    changes = {
+        "iterations": 12,
+        "checkpoint_every": 2,
+        "sheet_every": 3,
+        "ema_decay": 0.5,
+        "schedule": "cosine",
+        "warmup_iterations": 7,
+    }
     _train(root, tmp_path / "whole", toy_train_params(**changes))
     assert not (root / "memo/training/full").exists()
     command = [sys.executable, "-m", "tests.training_process", str(root), str(tmp_path / "killed"), json.dumps(changes)]
@@ -344,6 +351,22 @@ def test_the_learning_rate_stays_or_falls_to_zero() -> None:
             schedule.step()
     assert rates["constant"] == pytest.approx([0.1] * 5)
     assert rates["cosine"] == pytest.approx([0.05 * (1 + math.cos(math.pi * i / 4)) for i in range(5)])
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine"])
+def test_the_learning_rate_rises_before_it_goes_its_way(name: str) -> None:
+    rates = {}
+    for warmup in (0, 3):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+        changes = {"iterations": 8, "schedule": name, "warmup_iterations": warmup}
+        schedule = learning_rate_schedule(optimizer, smoke_params().train.model_copy(update=changes))
+        rates[warmup] = []
+        for _ in range(8):
+            rates[warmup].append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            schedule.step()
+    share = [after / before for before, after in zip(rates[0], rates[3], strict=True)]
+    assert share == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1, 1, 1])
 
 
 def test_a_missing_warm_start_stops_the_stage(root: Path, tmp_path: Path) -> None:
