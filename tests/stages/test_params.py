@@ -157,9 +157,9 @@ def test_profiles_without_values_are_no_crash(profiles: Any) -> None:
 
 
 def test_the_text_5e_5_is_a_number_all_the_same() -> None:
-    text = TEXT.replace("learning_rate: 1.0e-4", "learning_rate: 1e-4")  # YAML 1.1 takes it for a string
+    text = TEXT.replace("learning_rate: 1.0e-3", "learning_rate: 5e-5")  # YAML 1.1 takes it for a string
     assert text != TEXT
-    assert parse_params(text).train.learning_rate == 1e-4
+    assert parse_params(text).pretrain.learning_rate == 5e-5
 
 
 def test_changes_come_before_the_text() -> None:
