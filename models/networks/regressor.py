@@ -34,7 +34,7 @@ _LIGHTS_APART = 400.0  # mm; further lights begin left and right of the first, i
 _LOGIT_STRENGTH = -2.0  # of further lights: they begin weak, near the paper's single light
 _SMALLEST_STRENGTH = 1.0e-6  # of further lights; a strength of exactly 0 or 1 has no raw output
 _SHININESS = 20.0  # AlbedoMM's own renderer
-_LOG_SHININESS_SCALE = 0.5
+_LOG_SHININESS_SCALE = 0.25
 
 _CELL_CHANNELS = 64  # features of each cell, where there are several
 
