@@ -40,9 +40,10 @@ class LandmarkNetwork(nn.Module):
 
     def locate(self, image: Float[Tensor, "B 3 H W"]) -> LandmarkGuess:
         """Landmarks in pixels of the crops given: the mean over a crop and its mirror image, which err differently."""
-        plain, seen = self._read(image), self._read(image.flip(-1))
-        unmirrored = seen.points[:, list(MIRRORED)] * image.new_tensor([-1, 1]) + image.new_tensor([image.shape[-1], 0])
-        confidence = seen.confidence[:, list(MIRRORED)]
+        plain, mirrored = self._read(image), self._read(image.flip(-1))
+        points = mirrored.points[:, list(MIRRORED)]
+        unmirrored = torch.stack([image.shape[-1] - points[..., 0], points[..., 1]], dim=-1)
+        confidence = mirrored.confidence[:, list(MIRRORED)]
         return LandmarkGuess((plain.points + unmirrored) / 2, (plain.confidence + confidence) / 2)
 
     def _read(self, image: Float[Tensor, "B 3 H W"]) -> LandmarkGuess:

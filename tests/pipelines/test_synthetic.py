@@ -10,8 +10,9 @@ import torch
 from PIL import Image
 
 from models.camera import camera_from_model, clip_from_camera, pixel_from_clip
-from models.coefficients import Coefficients
+from models.coefficients import Coefficients, CoefficientSizes
 from models.face_model import FaceModel
+from models.networks.regressor import neutral_coefficients, raw_from_coefficients
 from models.renderer import full_picture, render_face
 from models.segments import FACE_SEGMENTS, SEGMENT_INDEX
 from pipelines.face_model_file import save_face_model
@@ -207,6 +208,15 @@ def test_expressions_of_named_actions_never_close_a_closed_mouth(model: FaceMode
     drawn = np.array([draw_expression(model, np.random.default_rng(seed)) for seed in range(50)])
     assert drawn[:, 0].min() >= 0
     assert drawn[:, 0].max() > 0.3
+
+
+def test_shininess_has_the_spread_that_the_regressor_counts_in() -> None:
+    """Adam's steps are of one length in all outputs: a group that spreads less than the others is moved too far."""
+    generator = np.random.default_rng(4)
+    shininess = torch.tensor([[draw_light(generator).shininess] for _ in range(300)])
+    neutral = neutral_coefficients(CoefficientSizes(1, 1, 1), len(shininess))
+    raw = raw_from_coefficients(neutral._replace(shininess=shininess))[:, -1]
+    assert 0.7 < raw.std() < 1.5
 
 
 def test_skin_tone_is_positive_for_light_and_negative_for_dark_skin() -> None:
