@@ -82,16 +82,22 @@ def landmark_importance(important: float) -> Float[Tensor, "68"]:
 
 
 def mouth_loss(
-    projected: Float[Tensor, "B 1 H W"], labelled: Float[Tensor, "B 1 H W"], pixel_area: float
+    projected: Float[Tensor, "B 1 H W"],
+    labelled: Float[Tensor, "B 1 H W"],
+    visible: Float[Tensor, "B 1 H W"],
+    pixel_area: float,
 ) -> Float[Tensor, ""]:
-    """Area in which the projected and the labelled inner mouth differ, in pixels of the crop (Eq. 11).
+    """By how much the areas of the projected and of the labelled inner mouth differ, in pixels of the crop (Eq. 11).
 
-    `pixel_area` is the area of one pixel of the masks in pixels of the crop.
+    `projected` and `labelled` say how much of a pixel is inner mouth, `visible` where the photograph would show it;
+    `pixel_area` is the area of one pixel of these masks in pixels of the crop. Areas are numbers: a mouth of the right
+    size in the wrong place costs nothing here, its place is a matter of the landmarks (Eq. 10).
 
-    Deviation: the paper takes the l1 norm of a difference of areas without saying whether areas are numbers or masks.
-    Numbers would let a mouth of the right size in the wrong place cost nothing; these are masks.
+    Deviation: only the visible parts are compared. A mouth behind a hand has no labelled area, so that Eq. 11 alone
+    would close it.
     """
-    return pixel_area * (projected - labelled).abs().sum(dim=(1, 2, 3)).mean()
+    difference = ((projected - labelled) * visible).sum(dim=(1, 2, 3))
+    return pixel_area * difference.abs().mean()
 
 
 def regularization_loss(coefficients: Coefficients) -> Float[Tensor, ""]:

@@ -37,6 +37,7 @@ class Prepared(NamedTuple):
     face: Float[Tensor, "B 1 S S"]  # I_face, 0 or 1
     skin: Float[Tensor, "B 1 S S"]  # p_i of Eq. 9
     mouth: Float[Tensor, "B 1 S S"]  # A of Eq. 11
+    mouth_visible: Float[Tensor, "B 1 S S"]  # 0 or 1: where nothing hides the face, and with it a mouth
 
 
 class Pictures(Dataset[Tensor]):
@@ -150,12 +151,19 @@ def landmarks_by_key(folder: Path) -> dict[str, NDArray[np.float32]]:
 
 def prepare(batch: Batch, size: int) -> Prepared:
     """Bring a batch to `size` × `size` pixels: area means of the pictures, I_face from the segments."""
+    face, inner_mouth = shows_face(batch.segments), batch.segments == SEGMENT_INDEX["inner_mouth"]
     return Prepared(
         image=resized(batch.image, size),
-        face=(shrunk(shows_face(batch.segments).float(), size) > 0.5).float(),
+        face=_mostly(face, size),
         skin=shrunk(batch.skin.float() / 255, size),
         mouth=shrunk(batch.mouth.float() / 255, size),
+        mouth_visible=_mostly(face | inner_mouth, size),
     )
+
+
+def _mostly(mask: Bool[Tensor, "B 1 H W"], size: int) -> Float[Tensor, "B 1 S S"]:
+    """One where more than half of a pixel is in the mask, else zero."""
+    return (shrunk(mask.float(), size) > 0.5).float()
 
 
 def shows_face(segments: UInt8[Tensor, "*B H W"]) -> Bool[Tensor, "*B H W"]:

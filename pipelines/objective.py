@@ -67,7 +67,12 @@ class Objective(nn.Module):
                 full_weight=self.full_weight,
             ),
             lmk=landmark_loss(landmark_pixels(self.model, face, self.crop_size), batch.landmarks, self.importance),
-            mouth=mouth_loss(rendering.mouth, prepared.mouth, (self.crop_size / self.params.render_size) ** 2),
+            mouth=mouth_loss(
+                rendering.mouth,
+                prepared.mouth,
+                prepared.mouth_visible,
+                (self.crop_size / self.params.render_size) ** 2,
+            ),
             reg=regularization_loss(coefficients),
             uniform=uniform_loss(lit_skin[..., :3], coefficients.sh_coefficients),
         )

@@ -342,7 +342,7 @@ class _Tally(nn.Module):
         self.counts += torch.stack([torch.ones_like(no_face), no_face, no_mouth]).sum(dim=1)
 
     def shares(self) -> Tensor:
-        """Share of the pictures whose face masks have no pixel in common, and of those whose mouth is closed."""
+        """Share of the pictures whose face masks have no pixel in common, and of those with no mouth open to see."""
         return self.counts[1:] / self.counts[0]
 
     def clear(self) -> None:

@@ -45,6 +45,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = copy_of_checkout(tmp_path_factory.mktemp("smoke"))
     params = folder / "params.yaml"
     params.write_text(params.read_text().replace("\nprofile: default\n", "\nprofile: smoke\n"))
+    run("dvc", "config", "--local", "cache.type", "hardlink,symlink,copy", folder=folder)  # half of the disk space
     done = run("dvc", "repro", folder=folder)
     assert done.returncode == 0, "dvc repro failed on the smoke profile"
     yield folder

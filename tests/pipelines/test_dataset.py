@@ -72,6 +72,17 @@ def test_prepared_masks_follow_the_segments(root: Path) -> None:
     assert ((prepared.face == 1) & (prepared.mouth == 1)).sum() == 0  # the inner mouth is no surface of the face
 
 
+def test_a_mouth_is_visible_where_nothing_hides_the_face(root: Path) -> None:
+    batch = next(iter(endless_batches(_dataset(root), 6, EndlessSampler(6, 0))))
+    prepared = prepare(batch, SIZE)
+    mouth = prepared.mouth == 1
+    assert (prepared.mouth_visible[mouth] == 1).all()
+    batch.segments[mouth] = SEGMENT_INDEX["background"]  # a hand, say
+    hidden = prepare(batch, SIZE)
+    assert (hidden.mouth_visible[mouth] == 0).all()
+    torch.testing.assert_close(hidden.mouth_visible[~mouth], prepared.face[~mouth])
+
+
 def test_smaller_pictures_keep_their_mean(root: Path) -> None:
     batch = next(iter(endless_batches(_dataset(root), 6, EndlessSampler(6, 0))))
     prepared = prepare(batch, SIZE // 2)
