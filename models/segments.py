@@ -14,5 +14,5 @@ SEGMENTS: tuple[str, ...] = (
 )
 SEGMENT_INDEX: dict[str, int] = {name: index for index, name in enumerate(SEGMENTS)}
 
-# I_face of Eq. 8: where the photograph shows the face surface that the face model renders.
+# Where the photograph shows the face surface that the face model renders.
 FACE_SEGMENTS: tuple[str, ...] = ("skin", "brows", "eyes", "nose", "lips")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
+from models.losses import photometric_loss
 from models.segments import SEGMENT_INDEX
 from pipelines.dataset import (
     Batch,
@@ -176,3 +177,21 @@ def test_a_picture_that_cannot_be_read_ends_the_training(root: Path) -> None:
     dataset.pictures.keys[3] = "missing"
     with closing(prefetched(endless_batches(dataset, 6, EndlessSampler(6, 0)))) as batches, pytest.raises(KeyError):
         next(batches)
+
+
+def test_colours_do_not_close_an_eye_that_is_rendered_beside_its_place() -> None:
+    """The need for the deviation from Eq. 8: with the eyes in I_face a closed lid is the nearer rendering."""
+    size = 224
+    photograph, shifted, closed = (torch.full((1, 3, size, size), 0.6) for _ in range(3))
+    segments = torch.full((1, 1, size, size), SEGMENT_INDEX["skin"], dtype=torch.uint8)
+    photograph[..., 100:103, 80:110], shifted[..., 102:105, 80:110] = 0.2, 0.2
+    segments[..., 100:103, 80:110] = SEGMENT_INDEX["eyes"]
+    image = (photograph * 255).round().byte()
+    batch = Batch(image, segments, segments, segments, torch.zeros(1, 68, 2), torch.zeros(1, 8))
+    prepared, everything = prepare(batch, size), torch.ones(1, 1, size, size)
+
+    def colours(rendered: torch.Tensor, mask: torch.Tensor) -> float:
+        return photometric_loss(prepared.image, rendered, rendered, mask, everything, full_weight=1.0).item()
+
+    assert colours(closed, everything) < 0.8 * colours(shifted, everything)
+    assert colours(closed, prepared.face) == pytest.approx(colours(shifted, prepared.face), rel=1e-3)
